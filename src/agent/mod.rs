@@ -1,0 +1,4 @@
+//! The local agent: takes what a Datadog Agent takes, keeps it in memory, shows it.
+
+pub mod page;
+pub mod view;

@@ -1,0 +1,23 @@
+//! The HTTP server: sockets in, a plain [`Request`] to a plain [`Reply`]. No telemetry lives here.
+//!
+//! Invariant: no type of the HTTP crate underneath crosses this door, so that the front can change
+//! without the rest. What that crate does under load and attack, and what this room does about it,
+//! stands in `pool.rs`.
+//!
+//! ```
+//! use testapi::server::{Reply, Request};
+//!
+//! let request = Request::made("GET", "/hello?name=ana", &[("Accept", "text/plain")], b"");
+//! let reply = Reply::text(200, format!("{} {:?}", request.path(), request.query_value("name")));
+//! assert_eq!(reply.body, b"/hello Some(\"ana\")");
+//! ```
+
+mod pool;
+mod reply;
+mod request;
+mod router;
+
+pub use pool::{Guard, Options, Serve, StartError, Stats, Stopped, start};
+pub use reply::Reply;
+pub use request::{BodyError, Method, Request};
+pub use router::{Found, Params, Router};

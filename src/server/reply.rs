@@ -1,0 +1,62 @@
+//! A reply as plain values, and its head as bytes.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// What a handler answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 to 599; anything else is sent as 500.
+    pub status: u16,
+    /// Sent as `Content-Type` where not empty.
+    pub content_type: Cow<'static, str>,
+    /// Further headers. A value that holds CR, LF or NUL is left out.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The body; its length is sent as `Content-Length`.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A reply with a body of any type.
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Reply {
+        Reply {
+            status,
+            content_type: Cow::Borrowed(content_type),
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    /// Plain text.
+    pub fn text(status: u16, body: impl Into<Vec<u8>>) -> Reply {
+        Reply::new(status, "text/plain; charset=utf-8", body)
+    }
+
+    /// A page.
+    pub fn html(status: u16, body: impl Into<Vec<u8>>) -> Reply {
+        Reply::new(status, "text/html; charset=utf-8", body)
+    }
+
+    /// JSON, with a newline at the end for those who read it in a terminal.
+    pub fn json(status: u16, value: &Value) -> Reply {
+        let mut body = serde_json::to_vec(value).unwrap_or_default();
+        body.push(b'\n');
+        Reply::new(status, "application/json", body)
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Reply {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The value of a header that was added, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| &**value)
+    }
+}
