@@ -2,7 +2,7 @@
 //!
 //! Invariant: no type of the HTTP crate underneath crosses this door, so that the front can change
 //! without the rest. What that crate does under load and attack, and what this room does about it,
-//! stands in `pool.rs`.
+//! stands in `front.rs` (sockets) and `pool.rs` (threads).
 //!
 //! ```
 //! use testapi::server::{Reply, Request};
@@ -12,6 +12,8 @@
 //! assert_eq!(reply.body, b"/hello Some(\"ana\")");
 //! ```
 
+mod answer;
+mod front;
 mod pool;
 mod reply;
 mod request;

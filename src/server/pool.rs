@@ -1,14 +1,26 @@
 //! The threads that serve.
+//!
+//! Every thread that waits on the crate's request queue costs futex calls, so one thread, the leader,
+//! waits there and serves what it takes. A standby looks in each millisecond while there is traffic: it
+//! helps with a backlog that the leader does not get through, and takes over the seat when the leader
+//! is held by a slow handler. The rest are parked. So a fast service runs on one warm thread, and a
+//! slow one on as many as it needs, up to the size of the pool.
 
+use std::any::Any;
 use std::fmt;
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
+use super::answer::Answerer;
+use super::front::Front;
 use super::{Reply, Request};
+use crate::clock::Clock;
 
 /// What a server does with a request.
 pub trait Serve: Send + Sync + 'static {
@@ -63,8 +75,16 @@ impl std::error::Error for StartError {
 /// Counters of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Replies written.
+    /// Requests answered.
     pub replies: u64,
+    /// Replies that the client did not take.
+    pub write_failed: u64,
+    /// Panics that became a 500 here because nothing inside caught them.
+    pub panics: u64,
+    /// Connections left open for good because their body could not be read away.
+    pub abandoned: u64,
+    /// Times the accept loop died and was replaced.
+    pub accept_restarts: u64,
 }
 
 /// How a server ended.
@@ -77,11 +97,39 @@ pub struct Stopped {
 /// Owns a server. Dropping it stops it.
 #[must_use = "dropping the guard stops the server at once"]
 pub struct Guard {
-    address: SocketAddr,
-    server: Arc<tiny_http::Server>,
-    stop: Arc<AtomicBool>,
-    replies: Arc<AtomicU64>,
-    threads: Vec<thread::JoinHandle<()>>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    ended: mpsc::Receiver<()>,
+}
+
+/// How often the standby looks in while there is traffic.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// Looks without need before the standby sleeps until it is called.
+const CALM_LOOKS_MAX: u32 = 50;
+/// Requests the leader serves between two looks; with that many or more it needs no help.
+const BRISK_TURNS: u64 = 8;
+/// After a stop, what arrives within this time of the last request is still answered.
+const QUIET_BEFORE_END: Duration = Duration::from_millis(20);
+/// How often new connections are looked after.
+const CONNECTIONS_INTERVAL: Duration = Duration::from_millis(25);
+/// No thread.
+const NOBODY: usize = usize::MAX;
+
+struct Shared {
+    front: Front,
+    serve: Arc<dyn Serve>,
+    answerer: Answerer,
+    clock: Clock,
+    leader: AtomicUsize,
+    leader_waits: AtomicBool,
+    turns: AtomicU64,
+    standby: AtomicUsize,
+    standby_sleeps: AtomicBool,
+    parked: Mutex<Vec<usize>>,
+    threads: OnceLock<Vec<Thread>>,
+    panics: AtomicU64,
+    stopping: AtomicBool,
+    stop_at_ns: AtomicU64,
 }
 
 /// Binds, starts the pool and serves until the guard is stopped.
@@ -89,89 +137,567 @@ pub struct Guard {
 /// # Errors
 /// [`StartError`] when the address cannot be bound or a thread cannot start.
 pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartError> {
-    let bind_error = |error| StartError::Bind(options.bind.clone(), error);
-    let listener = TcpListener::bind(&options.bind).map_err(bind_error)?;
-    let address = listener.local_addr().map_err(bind_error)?;
-    let server = tiny_http::Server::from_listener(listener, None)
-        .map_err(|e| bind_error(io::Error::other(e.to_string())))?;
-    let server = Arc::new(server);
-    let stop = Arc::new(AtomicBool::new(false));
-    let replies = Arc::new(AtomicU64::new(0));
+    let clock = Clock::system();
+    let front = Front::bind(&options.bind)
+        .map_err(|error| StartError::Bind(options.bind.clone(), error))?;
+    let shared = Arc::new(Shared {
+        front,
+        serve,
+        answerer: Answerer::new(clock.clone()),
+        clock,
+        leader: AtomicUsize::new(0),
+        leader_waits: AtomicBool::new(false),
+        turns: AtomicU64::new(0),
+        standby: AtomicUsize::new(NOBODY),
+        standby_sleeps: AtomicBool::new(false),
+        parked: Mutex::new(Vec::new()),
+        threads: OnceLock::new(),
+        panics: AtomicU64::new(0),
+        stopping: AtomicBool::new(false),
+        stop_at_ns: AtomicU64::new(u64::MAX),
+    });
+    let (alive, ended) = mpsc::channel();
     let mut threads = Vec::new();
-    for number in 0..options.workers.max(1) {
-        let (server, stop, replies, serve) =
-            (server.clone(), stop.clone(), replies.clone(), serve.clone());
+    let looking = (shared.clone(), alive.clone());
+    let looker = thread::Builder::new()
+        .name(format!("{}-look", options.name))
+        .spawn(move || {
+            let (shared, alive) = looking;
+            shared.look_after_connections();
+            drop(alive);
+        })
+        .map_err(StartError::Thread)?;
+    for id in 0..options.workers.max(1) {
+        let (shared, alive) = (shared.clone(), alive.clone());
         let thread = thread::Builder::new()
-            .name(format!("{}-{number}", options.name))
+            .name(format!("{}-{id}", options.name))
             .spawn(move || {
-                while !stop.load(Ordering::Acquire) {
-                    let Ok(wire) = server.recv() else { continue };
-                    let mut request = Request::from_wire(wire);
-                    let reply = serve.serve(&mut request);
-                    let Some(wire) = request.into_wire() else {
-                        continue;
-                    };
-                    let mut writer = wire.into_writer();
-                    let mut out = format!(
-                        "HTTP/1.1 {} OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n",
-                        reply.status,
-                        reply.content_type,
-                        reply.body.len()
-                    )
-                    .into_bytes();
-                    for (name, value) in &reply.headers {
-                        out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-                    }
-                    out.extend_from_slice(b"\r\n");
-                    out.extend_from_slice(&reply.body);
-                    let _ = writer.write_all(&out).and_then(|()| writer.flush());
-                    replies.fetch_add(1, Ordering::Relaxed);
+                // Until the starter has told everybody's handle, there is nobody to call.
+                while shared.threads.get().is_none() {
+                    thread::park_timeout(LOOK_INTERVAL);
                 }
+                shared.run(id);
+                drop(alive);
             })
             .map_err(StartError::Thread)?;
         threads.push(thread);
     }
+    let handles = threads
+        .iter()
+        .map(|thread| thread.thread().clone())
+        .collect();
+    let _ = shared.threads.set(handles);
+    threads.push(looker);
     Ok(Guard {
-        address,
-        server,
-        stop,
-        replies,
+        shared,
         threads,
+        ended,
     })
 }
 
 impl Guard {
     /// The address that is really bound; tells the port where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.shared.front.address()
     }
 
     /// Counters as they stand.
     pub fn stats(&self) -> Stats {
+        let answerer = &self.shared.answerer;
         Stats {
-            replies: self.replies.load(Ordering::Relaxed),
+            replies: answerer.replies.load(Ordering::Relaxed),
+            write_failed: answerer.write_failed.load(Ordering::Relaxed),
+            panics: self.shared.panics.load(Ordering::Relaxed),
+            abandoned: answerer.abandoned.load(Ordering::Relaxed),
+            accept_restarts: self.shared.front.accept_restarts.load(Ordering::Relaxed),
         }
     }
 
-    /// Stops accepting, answers what has been read, and joins the pool.
-    pub fn stop(mut self, _deadline: Duration) -> Stopped {
-        self.end();
-        Stopped { joined: true }
+    /// Refuses new connections, answers what still arrives on the open ones until they fall silent or half
+    /// the deadline has passed, and joins the pool.
+    pub fn stop(mut self, deadline: Duration) -> Stopped {
+        self.end(deadline)
     }
 
-    fn end(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        for _ in &self.threads {
-            self.server.unblock();
+    fn end(&mut self, deadline: Duration) -> Stopped {
+        let shared = &self.shared;
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let now_ns = shared.clock.mono_ns();
+        shared
+            .stop_at_ns
+            .store(now_ns.saturating_add(ns(deadline / 2)), Ordering::Release);
+        shared.stopping.store(true, Ordering::Release);
+        shared.front.close();
+        let end_ns = now_ns.saturating_add(ns(deadline));
+        let joined = loop {
+            // Again and again: whoever polls the queue may swallow the call to wake up.
+            shared.front.current().unblock();
+            shared
+                .threads
+                .get()
+                .into_iter()
+                .flatten()
+                .for_each(Thread::unpark);
+            match self.ended.recv_timeout(LOOK_INTERVAL * 5) {
+                Err(RecvTimeoutError::Disconnected) => break true,
+                _ if shared.clock.mono_ns() >= end_ns => break false,
+                _ => {}
+            }
+        };
+        if joined {
+            for thread in self.threads.drain(..) {
+                let _ = thread.join();
+            }
         }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        self.threads.clear();
+        Stopped { joined }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.end();
+        if !self.threads.is_empty() {
+            self.end(Duration::from_secs(2));
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, id: usize) {
+        while !self.stopping.load(Ordering::Acquire) {
+            if self.leader.load(Ordering::Acquire) == id {
+                self.lead(id);
+            } else if self.take_seat(&self.standby, NOBODY, id) {
+                self.watch(id);
+            } else {
+                self.parked
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(id);
+                // The seat may have become free in between; then nobody would call.
+                if self.standby.load(Ordering::Acquire) != NOBODY {
+                    thread::park();
+                }
+                self.parked
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .retain(|p| *p != id);
+            }
+        }
+        self.drain();
+    }
+
+    fn look_after_connections(&self) {
+        let mut open = u64::MAX;
+        while !self.stopping.load(Ordering::Acquire) {
+            open = self.front.free_waiting(open);
+            thread::park_timeout(CONNECTIONS_INTERVAL);
+        }
+    }
+
+    fn take_seat(&self, seat: &AtomicUsize, from: usize, to: usize) -> bool {
+        seat.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn call(&self, id: usize) {
+        if let Some(thread) = self.threads.get().and_then(|threads| threads.get(id)) {
+            thread.unpark();
+        }
+    }
+
+    /// Waits for requests and serves them until the seat is lost.
+    fn lead(&self, id: usize) {
+        let mut server = self.front.current();
+        while !self.stopping.load(Ordering::Acquire) {
+            self.leader_waits.store(true, Ordering::SeqCst);
+            let received = server.recv();
+            self.leader_waits.store(false, Ordering::SeqCst);
+            if self.standby_sleeps.load(Ordering::SeqCst)
+                && self.standby_sleeps.swap(false, Ordering::SeqCst)
+            {
+                self.call(self.standby.load(Ordering::Acquire));
+            }
+            match received {
+                Ok(wire) => {
+                    self.serve(wire);
+                    self.turns.fetch_add(1, Ordering::Release);
+                }
+                Err(error) => self.mend(&server, &error),
+            }
+            if self.leader.load(Ordering::Acquire) != id {
+                return;
+            }
+            let current = self.front.current();
+            if !Arc::ptr_eq(&server, &current) {
+                server = current;
+            }
+        }
+    }
+
+    /// An error is either our own call to wake up or the end of the accept loop.
+    fn mend(&self, server: &Arc<tiny_http::Server>, error: &io::Error) {
+        let woken = error.kind() == io::ErrorKind::Other && error.to_string() == "thread unblocked";
+        if woken {
+            return;
+        }
+        // While descriptors are short this fails too; connections that end give some back.
+        while !self.stopping.load(Ordering::Acquire) && self.front.restart(server).is_err() {
+            thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// Looks after the leader; leaves when it has taken the leader's seat or has helped out.
+    fn watch(&self, id: usize) {
+        let mut turns = self.turns.load(Ordering::Acquire);
+        let mut calm = 0;
+        while !self.stopping.load(Ordering::Acquire) {
+            thread::park_timeout(LOOK_INTERVAL);
+            let before = std::mem::replace(&mut turns, self.turns.load(Ordering::Acquire));
+            let waits = self.leader_waits.load(Ordering::Acquire);
+            let served = turns.wrapping_sub(before);
+            if served < BRISK_TURNS && self.help() {
+                return;
+            }
+            if served == 0 && !waits {
+                let leader = self.leader.load(Ordering::Acquire);
+                if self.take_seat(&self.leader, leader, id) {
+                    return self.leave_standby();
+                }
+            }
+            calm = if waits && served == 0 { calm + 1 } else { 0 };
+            if calm >= CALM_LOOKS_MAX && !self.front.has_retired() {
+                self.sleep_until_called();
+                calm = 0;
+            }
+        }
+    }
+
+    /// The leader calls with its next request. It stores and then looks, and so do we, both sequentially
+    /// consistent: one of the two always sees the other.
+    fn sleep_until_called(&self) {
+        self.standby_sleeps.store(true, Ordering::SeqCst);
+        if !self.leader_waits.load(Ordering::SeqCst) {
+            self.standby_sleeps.store(false, Ordering::SeqCst);
+        }
+        while self.standby_sleeps.load(Ordering::SeqCst) && !self.stopping.load(Ordering::Acquire) {
+            thread::park();
+        }
+    }
+
+    /// Serves what is waiting, if anything is; another thread becomes standby meanwhile.
+    fn help(&self) -> bool {
+        let mut helped = false;
+        loop {
+            match self.front.poll() {
+                Ok(Some(wire)) => {
+                    if !helped {
+                        self.leave_standby();
+                    }
+                    helped = true;
+                    self.serve(wire);
+                }
+                Ok(None) => return helped,
+                Err(error) => self.mend(&self.front.current(), &error),
+            }
+        }
+    }
+
+    fn leave_standby(&self) {
+        self.standby.store(NOBODY, Ordering::Release);
+        let next = self
+            .parked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        if let Some(next) = next {
+            self.call(next);
+        }
+    }
+
+    /// After a stop: answers what has been read, until it falls silent or time is up.
+    fn drain(&self) {
+        let quiet_ns = u64::try_from(QUIET_BEFORE_END.as_nanos()).unwrap_or(u64::MAX);
+        let mut last_ns = self.clock.mono_ns();
+        loop {
+            let now_ns = self.clock.mono_ns();
+            if now_ns >= self.stop_at_ns.load(Ordering::Acquire) || now_ns > last_ns + quiet_ns {
+                return;
+            }
+            match self.front.poll() {
+                Ok(Some(wire)) => {
+                    self.serve(wire);
+                    last_ns = self.clock.mono_ns();
+                }
+                _ => thread::park_timeout(LOOK_INTERVAL),
+            }
+        }
+    }
+
+    fn serve(&self, wire: tiny_http::Request) {
+        let mut request = Request::from_wire(wire);
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve.serve(&mut request)));
+        let reply = served.unwrap_or_else(|panic| self.reply_to_panic(&*panic));
+        let last = self.stopping.load(Ordering::Acquire);
+        self.answerer.answer(request, &reply, last);
+    }
+
+    fn reply_to_panic(&self, _panic: &(dyn Any + Send)) -> Reply {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        Reply::text(500, "internal server error\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    fn serve(workers: usize, serve: impl Serve) -> Guard {
+        let options = Options {
+            name: "test",
+            bind: "127.0.0.1:0".to_string(),
+            workers,
+        };
+        start(&options, Arc::new(serve)).unwrap()
+    }
+
+    fn connect(guard: &Guard) -> TcpStream {
+        let stream = TcpStream::connect(guard.address()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        stream
+    }
+
+    /// Sends a head and returns the reply's head and body.
+    fn ask(stream: &mut TcpStream, request: &str) -> (String, String) {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "));
+        let reads_body = !request.starts_with("HEAD");
+        let length = length
+            .filter(|_| reads_body)
+            .map_or(0, |l| l.parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        (head, String::from_utf8(body).unwrap())
+    }
+
+    fn without_date(head: &str) -> String {
+        head.lines()
+            .filter(|line| !line.starts_with("Date: "))
+            .collect::<Vec<_>>()
+            .join("|")
+    }
+
+    #[test]
+    fn a_reply_has_exactly_these_bytes_on_a_connection_that_stays() {
+        let guard = serve(2, |request: &mut Request| match request.path() {
+            "/empty" => Reply {
+                status: 204,
+                ..Reply::default()
+            },
+            "/evil" => Reply::text(200, "x").with_header("X-A", "a\r\nX-Evil: 1"),
+            "/odd" => Reply {
+                status: 99,
+                ..Reply::default()
+            },
+            path => Reply::text(200, path.to_string()).with_header("X-A", "1"),
+        });
+        let mut stream = connect(&guard);
+        let (head, body) = ask(&mut stream, "GET /a?b HTTP/1.1\r\nHost: t\r\n\r\n");
+        assert_eq!(
+            without_date(&head),
+            "HTTP/1.1 200 OK|Server: testapi|Content-Type: text/plain; charset=utf-8|X-A: 1|Content-Length: 2|"
+        );
+        assert!(head.contains("\r\nDate: ") && body == "/a");
+        let (head, _) = ask(&mut stream, "HEAD /a HTTP/1.1\r\n\r\n");
+        assert!(head.contains("Content-Length: 2\r\n"));
+        let (head, _) = ask(&mut stream, "GET /empty HTTP/1.1\r\n\r\n");
+        assert_eq!(
+            without_date(&head),
+            "HTTP/1.1 204 No Content|Server: testapi|"
+        );
+        let (head, _) = ask(&mut stream, "GET /evil HTTP/1.1\r\n\r\n");
+        assert!(!head.contains("Evil"), "{head}");
+        let (head, _) = ask(&mut stream, "GET /odd HTTP/1.1\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+        assert_eq!(guard.stats().replies, 5);
+    }
+
+    #[test]
+    fn a_panic_is_a_500_and_the_thread_lives_on() {
+        let guard = serve(1, |request: &mut Request| {
+            assert_ne!(request.path(), "/panic");
+            Reply::text(200, "ok")
+        });
+        let mut stream = connect(&guard);
+        for _ in 0..3 {
+            assert!(
+                ask(&mut stream, "GET /panic HTTP/1.1\r\n\r\n")
+                    .0
+                    .contains(" 500 ")
+            );
+        }
+        assert_eq!(ask(&mut stream, "GET /ok HTTP/1.1\r\n\r\n").1, "ok");
+        assert_eq!((guard.stats().panics, guard.stats().replies), (3, 4));
+    }
+
+    #[test]
+    fn handlers_that_block_run_on_every_thread_of_the_pool() {
+        const N: usize = 6;
+        let barrier = Arc::new(Barrier::new(N));
+        let guard = serve(N, move |_: &mut Request| {
+            barrier.wait();
+            Reply::text(200, "met")
+        });
+        let mut streams: Vec<TcpStream> = (0..N).map(|_| connect(&guard)).collect();
+        for stream in &mut streams {
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        }
+        for stream in &mut streams {
+            assert_eq!(ask(stream, "").1, "met");
+        }
+    }
+
+    #[test]
+    fn a_body_that_nobody_asked_for_holds_no_thread_of_the_pool() {
+        let guard = serve(1, |_: &mut Request| Reply::text(200, "ok"));
+        let mut held: Vec<TcpStream> = Vec::new();
+        for framing in [
+            "Content-Length: 100000",
+            "Content-Length: 5000\r\nExpect: 100-continue",
+            "Transfer-Encoding: chunked",
+            "Content-Length: 100000000000",
+        ] {
+            for _ in 0..3 {
+                let mut stream = connect(&guard);
+                write!(stream, "GET / HTTP/1.1\r\n{framing}\r\n\r\n").unwrap();
+                held.push(stream);
+            }
+        }
+        assert_eq!(ask(&mut connect(&guard), "GET / HTTP/1.1\r\n\r\n").1, "ok");
+        drop(held);
+    }
+
+    #[test]
+    fn a_body_that_was_not_asked_for_but_arrives_leaves_the_connection_usable() {
+        let guard = serve(1, |request: &mut Request| {
+            Reply::text(200, request.path().to_string())
+        });
+        let mut stream = connect(&guard);
+        let body = "x".repeat(5_000);
+        let post = format!("POST /a HTTP/1.1\r\nContent-Length: 5000\r\n\r\n{body}");
+        assert_eq!(ask(&mut stream, &post).1, "/a");
+        let chunked = "POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxx\r\n0\r\n\r\n";
+        assert_eq!(ask(&mut stream, chunked).1, "/b");
+        assert_eq!(ask(&mut stream, "GET /c HTTP/1.1\r\n\r\n").1, "/c");
+    }
+
+    #[test]
+    fn a_body_is_read_within_its_limit() {
+        let guard = serve(1, |request: &mut Request| match request.body(2_000) {
+            Ok(body) => Reply::text(200, body.len().to_string()),
+            Err(error) => Reply::text(413, error.to_string()),
+        });
+        let mut stream = connect(&guard);
+        for (length, answer) in [(0, "0"), (2_000, "2000"), (2_001, "body over 2000 bytes")] {
+            let body = "x".repeat(length);
+            let post = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}");
+            assert_eq!(ask(&mut stream, &post).1, answer);
+        }
+    }
+
+    #[test]
+    fn after_a_stop_what_was_read_is_answered_and_nobody_new_comes_in() {
+        let (entered, inside) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let guard = serve(1, move |_: &mut Request| {
+            entered.send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+            Reply::text(200, "done")
+        });
+        let mut first = connect(&guard);
+        first.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        inside.recv().unwrap();
+        let address = guard.address();
+        let stopping = thread::Builder::new()
+            .spawn(move || guard.stop(Duration::from_secs(5)))
+            .unwrap();
+        while TcpStream::connect(address).is_ok() {
+            thread::yield_now();
+        }
+        drop(go);
+        let (head, body) = ask(&mut first, "");
+        assert!(
+            head.contains("Connection: close\r\n") && body == "done",
+            "{head}"
+        );
+        assert!(stopping.join().unwrap().joined);
+    }
+
+    #[test]
+    fn heads_that_smuggle_are_told_apart() {
+        #[track_caller]
+        fn check(headers: &[(&str, &str)], fault: Option<&str>) {
+            assert_eq!(Request::made("GET", "/", headers, b"").fault(), fault);
+        }
+        check(&[("Host", "a"), ("Content-Length", "5")], None);
+        check(
+            &[("Content-Length", "+5")],
+            Some("Content-Length is not a number"),
+        );
+        check(
+            &[("Content-Length", "")],
+            Some("Content-Length is not a number"),
+        );
+        check(
+            &[("Content-Length", "0, 40")],
+            Some("Content-Length is not a number"),
+        );
+        check(
+            &[("Content-Length", "5"), ("content-length", "5")],
+            Some("more than one Content-Length"),
+        );
+        check(
+            &[("Content-Length", "5"), ("Transfer-Encoding", "chunked")],
+            Some("both Content-Length and Transfer-Encoding"),
+        );
+        check(&[("Host", "a"), ("Host", "b")], Some("more than one Host"));
+        check(&[("X", "a\0b")], Some("a header holds a control character"));
+        check(&[("X", "a\tb")], None);
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_named() {
+        let guard = serve(1, |_: &mut Request| Reply::default());
+        let bind = guard.address().to_string();
+        let again = Options {
+            name: "test",
+            bind: bind.clone(),
+            workers: 1,
+        };
+        let Err(error) = start(&again, Arc::new(|_: &mut Request| Reply::default())) else {
+            panic!("bound twice");
+        };
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("cannot bind {bind}: ")),
+            "{error}"
+        );
     }
 }

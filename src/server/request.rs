@@ -47,6 +47,7 @@ pub struct Request {
     method: Method,
     source: Source,
     query_at: Option<usize>,
+    body_read: bool,
 }
 
 #[derive(Debug)]
@@ -93,9 +94,56 @@ impl Request {
             method,
             source,
             query_at: None,
+            body_read: false,
         };
         request.query_at = request.target().find('?');
         request
+    }
+
+    /// Whether a body is still on the socket, and how long it said it is (unknown when chunked).
+    pub(super) fn unread_body(&self) -> Option<Option<usize>> {
+        let Source::Wire(wire) = &self.source else {
+            return None;
+        };
+        let chunked = self.header("transfer-encoding").is_some();
+        match wire.body_length() {
+            _ if self.body_read => None,
+            _ if chunked => Some(None),
+            // The crate has read a short body already, unless the client waits to be told to send it.
+            Some(length) if length > 1_024 => Some(Some(length)),
+            Some(length) if length > 0 && self.header("expect").is_some() => Some(Some(length)),
+            _ => None,
+        }
+    }
+
+    /// Why a careful server refuses the head (RFC 9112, sections 5 and 6), or `None`. The crate underneath
+    /// takes a length it cannot read for "no body", which behind a proxy smuggles a second request in.
+    pub fn fault(&self) -> Option<&'static str> {
+        let (mut lengths, mut encodings, mut hosts) = (0, 0, 0);
+        let mut fault = None;
+        self.each_header(|name, value| {
+            if value.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f) {
+                fault = Some("a header holds a control character");
+            }
+            if name.eq_ignore_ascii_case("content-length") {
+                lengths += 1;
+                if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+                    fault = Some("Content-Length is not a number");
+                }
+            }
+            encodings += usize::from(name.eq_ignore_ascii_case("transfer-encoding"));
+            hosts += usize::from(name.eq_ignore_ascii_case("host"));
+        });
+        if fault.is_some() {
+            return fault;
+        }
+        match (lengths, encodings, hosts) {
+            (2.., ..) => Some("more than one Content-Length"),
+            (1, 1.., _) => Some("both Content-Length and Transfer-Encoding"),
+            (_, 2.., _) => Some("more than one Transfer-Encoding"),
+            (.., 2..) => Some("more than one Host"),
+            _ => None,
+        }
     }
 
     /// Gives the wire's own request back to the pool, which answers it.
@@ -169,16 +217,20 @@ impl Request {
 
     /// Every header, in the order received.
     pub fn headers(&self) -> Vec<(&str, &str)> {
+        let mut all = Vec::new();
+        self.each_header(|name, value| all.push((name, value)));
+        all
+    }
+
+    fn each_header<'a>(&'a self, mut see: impl FnMut(&'a str, &'a str)) {
         match &self.source {
             Source::Wire(wire) => wire
                 .headers()
                 .iter()
-                .map(|header| (header.field.as_str().as_str(), header.value.as_str()))
-                .collect(),
-            Source::Made { headers, .. } => headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect(),
+                .for_each(|header| see(header.field.as_str().as_str(), header.value.as_str())),
+            Source::Made { headers, .. } => {
+                headers.iter().for_each(|(name, value)| see(name, value));
+            }
         }
     }
 
@@ -202,10 +254,12 @@ impl Request {
                     return Err(BodyError::TooLarge(bytes_max));
                 }
                 let mut body = Vec::with_capacity(announced.unwrap_or(0).min(1 << 20));
-                wire.as_reader()
+                let read = wire
+                    .as_reader()
                     .take(bytes_max as u64 + 1)
-                    .read_to_end(&mut body)
-                    .map_err(|error| BodyError::Broken(error.to_string()))?;
+                    .read_to_end(&mut body);
+                self.body_read = body.len() <= bytes_max;
+                read.map_err(|error| BodyError::Broken(error.to_string()))?;
                 match announced {
                     _ if body.len() > bytes_max => Err(BodyError::TooLarge(bytes_max)),
                     Some(length) if body.len() < length => Err(BodyError::Broken(format!(

@@ -1,0 +1,154 @@
+//! The listening socket and the crate's server on it, replaced when its accept loop dies.
+//!
+//! - The crate never sets TCP_NODELAY. Set on the listener, it is inherited by every accepted socket
+//!   (so is a write timeout; a read timeout would end the accept loop, so it is never set).
+//! - Its accept loop ends for good at the first error (EMFILE, ECONNABORTED). A clone of the listener is
+//!   kept, a new server is built on it, and the old one stays in reach for the connections it has.
+//! - Its connection pool starts with four threads and counts one as free until it has woken up, so of a
+//!   burst of connections some wait behind others that may never end (measured: two of six). Any
+//!   connection that ends frees one of them: so after a burst, the front connects to itself and hangs up,
+//!   once for each that came.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+/// A client that does not read its reply holds a thread no longer than this.
+const WRITE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Servers kept for the connections of their time.
+const RETIRED_MAX: usize = 16;
+/// Connections to ourselves after one look.
+const NUDGES_MAX: u64 = 32;
+const NUDGE_WAIT_MAX: Duration = Duration::from_millis(100);
+
+pub(super) struct Front {
+    address: SocketAddr,
+    /// Never given away, so that there is always one to clone.
+    kept: TcpListener,
+    /// Given to the next server; there even when no descriptor is left to clone another.
+    spare: Mutex<Option<TcpListener>>,
+    current: RwLock<Arc<tiny_http::Server>>,
+    retired: RwLock<Vec<Arc<tiny_http::Server>>>,
+    pub(super) accept_restarts: AtomicU64,
+}
+
+impl Front {
+    pub(super) fn bind(address: &str) -> io::Result<Front> {
+        let listener = TcpListener::bind(address)?;
+        let options = TcpStream::from(OwnedFd::from(listener.try_clone()?));
+        options.set_nodelay(true)?;
+        options.set_write_timeout(Some(WRITE_WAIT_MAX))?;
+        let kept = listener.try_clone()?;
+        let spare = Mutex::new(Some(listener.try_clone()?));
+        let address = listener.local_addr()?;
+        let current = RwLock::new(Arc::new(server_on(listener)?));
+        let retired = RwLock::new(Vec::new());
+        Ok(Front {
+            address,
+            kept,
+            spare,
+            current,
+            retired,
+            accept_restarts: AtomicU64::new(0),
+        })
+    }
+
+    /// Frees connections that wait behind others, given how many descriptors were open a moment ago;
+    /// returns how many are now.
+    pub(super) fn free_waiting(&self, open_before: u64) -> u64 {
+        let open = open_descriptors();
+        for _ in 0..open.saturating_sub(open_before).min(NUDGES_MAX) {
+            let _ = TcpStream::connect_timeout(&self.near_address(), NUDGE_WAIT_MAX);
+        }
+        open
+    }
+
+    fn near_address(&self) -> SocketAddr {
+        let near = match self.address.ip() {
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        SocketAddr::new(near, self.address.port())
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server that accepts now.
+    pub(super) fn current(&self) -> Arc<tiny_http::Server> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn has_retired(&self) -> bool {
+        !self
+            .retired
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// A request that is waiting somewhere, if there is one; and whether an accept loop has just died.
+    pub(super) fn poll(&self) -> io::Result<Option<tiny_http::Request>> {
+        if let Some(request) = self.current().try_recv()? {
+            return Ok(Some(request));
+        }
+        let retired = self.retired.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(retired
+            .iter()
+            .find_map(|server| server.try_recv().ok().flatten()))
+    }
+
+    /// Puts a new server in the place of one whose accept loop has died.
+    pub(super) fn restart(&self, dead: &Arc<tiny_http::Server>) -> io::Result<()> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(dead, &self.current()) {
+            return Ok(());
+        }
+        let listener = match spare.take() {
+            Some(listener) => listener,
+            None => self.kept.try_clone()?,
+        };
+        let fresh = Arc::new(server_on(listener)?);
+        *spare = self.kept.try_clone().ok();
+        let old = std::mem::replace(
+            &mut *self.current.write().unwrap_or_else(PoisonError::into_inner),
+            fresh,
+        );
+        let mut retired = self.retired.write().unwrap_or_else(PoisonError::into_inner);
+        if retired.len() == RETIRED_MAX {
+            retired.remove(0);
+        }
+        // Whoever waits on the old server's queue shall come and wait on the new one's.
+        old.unblock();
+        retired.push(old);
+        self.accept_restarts.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Refuses new connections from now on. On Linux this ends the accept loop too.
+    pub(super) fn close(&self) {
+        if let Ok(clone) = self.kept.try_clone() {
+            let _ = TcpStream::from(OwnedFd::from(clone)).shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Since Linux 6.2 the size of the folder tells; before, it is 0 and its entries are counted.
+fn open_descriptors() -> u64 {
+    match std::fs::metadata("/proc/self/fd").map(|folder| folder.len()) {
+        Ok(count) if count > 0 => count,
+        _ => std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),
+    }
+}
+
+fn server_on(listener: TcpListener) -> io::Result<tiny_http::Server> {
+    tiny_http::Server::from_listener(listener, None).map_err(|e| io::Error::other(e.to_string()))
+}
