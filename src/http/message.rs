@@ -246,6 +246,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_rule_of_framing_has_its_answer() {
         use Framing::{Chunked, Close, Length};
         check(

@@ -30,6 +30,12 @@ pub(super) struct Answerer {
     pub(super) abandoned: AtomicU64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    head_only: bool,
+    last: bool,
+}
+
 thread_local! {
     static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
@@ -46,30 +52,33 @@ impl Answerer {
     /// Sends the reply. `last` tells the client that no further request is taken on its connection.
     pub(super) fn answer(&self, request: Request, reply: &Reply, last: bool) {
         let unread = request.unread_body();
-        let head_only = request.method() == Method::Head;
+        let manner = Manner {
+            head_only: request.method() == Method::Head,
+            last,
+        };
         let Some(wire) = request.into_wire() else {
             return;
         };
         self.replies.fetch_add(1, Ordering::Relaxed);
         match unread {
-            None => self.write(wire, reply, head_only, last),
+            None => self.write(wire, reply, manner),
             Some(length) => self.set_aside(wire, reply, length),
         }
     }
 
     /// One write: a reply in two pieces would wait for the client's delayed ACK.
-    fn write(&self, wire: tiny_http::Request, reply: &Reply, head_only: bool, last: bool) {
+    fn write(&self, wire: tiny_http::Request, reply: &Reply, manner: Manner) {
         let old = *wire.http_version() == tiny_http::HTTPVersion(1, 0);
         OUT.with_borrow_mut(|out| {
             out.clear();
             self.encode_head(out, reply);
-            if last {
+            if manner.last {
                 out.extend_from_slice(b"Connection: close\r\n");
             } else if old {
                 out.extend_from_slice(b"Connection: keep-alive\r\n");
             }
             out.extend_from_slice(b"\r\n");
-            if !head_only && has_body(reply.status) {
+            if !manner.head_only && has_body(reply.status) {
                 out.extend_from_slice(&reply.body);
             }
             let mut writer = wire.into_writer();

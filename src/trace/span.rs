@@ -1,0 +1,652 @@
+//! Spans of the current thread.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::encode::{WireSpan, encode_array_head, encode_span};
+use super::exporter::{Chunk, Exporter, Options, Tally};
+use super::sampler::{Decision, Sampler};
+use super::{Priority, SpanContext};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::worker::{self, AskError, Guard, Handle, Ledger, Stats};
+
+/// Spans of one local trace that are kept; further ones are dropped and counted.
+const SPANS_PER_CHUNK_MAX: u32 = 10_000;
+/// Longest stack that is sent: with the Agent's limit on a value in mind, older ones included.
+const STACK_BYTES_MAX: usize = 20_000;
+
+type Text = Cow<'static, str>;
+
+/// Opens entry spans. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tracer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    enabled: bool,
+    identity: Identity,
+    clock: Clock,
+    sampler: Arc<Sampler>,
+    exporter: Handle<Chunk>,
+    tally: Arc<Tally>,
+    spans_over_limit: AtomicU64,
+}
+
+/// Starts the exporter's thread, `dd-trace`.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<(Tracer, Guard)> {
+    let sampler = Arc::new(Sampler::default());
+    let tally = Arc::new(Tally::default());
+    let enabled = options.enabled;
+    let limits = options.limits();
+    let job = Exporter::new(
+        options,
+        identity,
+        clock.clone(),
+        (sampler.clone(), tally.clone()),
+    );
+    let (exporter, guard) = worker::start("dd-trace", limits, clock.clone(), job)?;
+    let identity = identity.clone();
+    let spans_over_limit = AtomicU64::new(0);
+    let shared = Shared {
+        enabled,
+        identity,
+        clock,
+        sampler,
+        exporter,
+        tally,
+        spans_over_limit,
+    };
+    Ok((Tracer(Arc::new(shared)), guard))
+}
+
+/// What an entry span starts with.
+#[derive(Clone, Debug, Default)]
+pub struct EntryOptions<'a> {
+    /// Operation, `http.request`.
+    pub name: &'static str,
+    /// What is asked for, `GET /users/{id}`; may be set later.
+    pub resource: &'a str,
+    /// `web`, `worker`, ...; `type` on the wire.
+    pub kind: &'static str,
+    /// The caller's context, where a request brought one.
+    pub parent: Option<SpanContext>,
+}
+
+/// The three tags by which Error Tracking groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErrorTags<'a> {
+    /// `error.type`: the error's type path, or `panic`.
+    pub kind: &'a str,
+    /// `error.message`.
+    pub message: &'a str,
+    /// `error.stack`: frames, one a line pair, the innermost first.
+    pub stack: &'a str,
+}
+
+#[derive(Default)]
+struct Open {
+    span_id: u64,
+    parent_id: u64,
+    name: &'static str,
+    resource: String,
+    kind: &'static str,
+    start_mono_ns: u64,
+    error: bool,
+    meta: Vec<(Text, Text)>,
+    metrics: Vec<(Text, f64)>,
+}
+
+/// All of one trace that runs on this thread.
+struct Local {
+    shared: Arc<Shared>,
+    trace_id: u128,
+    parent: Option<SpanContext>,
+    decision: Decision,
+    start_unix_ns: u64,
+    start_mono_ns: u64,
+    /// `[0]` is the entry span.
+    open: Vec<Open>,
+    /// Finished children, encoded.
+    children: Vec<u8>,
+    children_count: u32,
+    /// The trace that was active before, if a trace was entered inside another.
+    outer: Option<Box<Local>>,
+}
+
+thread_local! {
+    static ACTIVE: RefCell<Option<Box<Local>>> = const { RefCell::new(None) };
+    /// Spans of finished traces, kept for their buffers.
+    static SPARE: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An open entry span. Finishes when dropped, also while a panic unwinds.
+#[must_use = "a span that is dropped at once measures nothing"]
+#[derive(Debug)]
+pub struct Entry {
+    span_id: u64,
+    /// Spans belong to the thread they were opened on.
+    here: PhantomData<*const ()>,
+}
+
+/// An open child span; does nothing where no trace is active. Finishes when dropped.
+#[must_use = "a span that is dropped at once measures nothing"]
+#[derive(Debug)]
+pub struct Child {
+    span_id: u64,
+    here: PhantomData<*const ()>,
+}
+
+impl Tracer {
+    /// Opens an entry span and makes it this thread's active one.
+    pub fn enter(&self, options: EntryOptions<'_>) -> Entry {
+        let shared = self.0.clone();
+        if !shared.enabled {
+            return Entry {
+                span_id: 0,
+                here: PhantomData,
+            };
+        }
+        let (start_unix_ns, start_mono_ns) = (shared.clock.unix_ns(), shared.clock.mono_ns());
+        let trace_id = match &options.parent {
+            Some(parent) => parent.trace_id,
+            None => new_trace_id(start_unix_ns),
+        };
+        let told = options.parent.as_ref().and_then(|parent| parent.priority);
+        let decision = match told {
+            Some(priority) => Decision {
+                priority,
+                mechanism: "",
+                rate: 1.0,
+            },
+            None => {
+                let Identity { service, env, .. } = &shared.identity;
+                shared.sampler.decide(trace_id, service, env)
+            }
+        };
+        let span_id = new_span_id();
+        let mut entry = spare(options.name, start_mono_ns);
+        entry.span_id = span_id;
+        entry.parent_id = options.parent.as_ref().map_or(0, |parent| parent.span_id);
+        entry.kind = options.kind;
+        entry.resource.push_str(options.resource);
+        ACTIVE.with_borrow_mut(|active| {
+            let outer = active.take();
+            *active = Some(Box::new(Local {
+                shared,
+                trace_id,
+                parent: options.parent,
+                decision,
+                start_unix_ns,
+                start_mono_ns,
+                open: vec![entry],
+                children: Vec::new(),
+                children_count: 0,
+                outer,
+            }));
+        });
+        Entry {
+            span_id,
+            here: PhantomData,
+        }
+    }
+
+    /// Where every span went.
+    pub fn ledger(&self) -> Ledger {
+        self.0
+            .tally
+            .ledger(self.0.spans_over_limit.load(Ordering::Relaxed))
+    }
+
+    /// Counters of the exporter's thread.
+    pub fn stats(&self) -> Stats {
+        self.0.exporter.stats()
+    }
+
+    /// Sends what is finished and waits for the Agent's answer.
+    ///
+    /// # Errors
+    /// As [`Handle::flush`].
+    pub fn flush(&self, deadline: Duration) -> Result<(), AskError> {
+        self.0.exporter.flush(deadline)
+    }
+}
+
+/// Opens a child of this thread's innermost open span.
+pub fn span(name: &'static str) -> Child {
+    let span_id = with_local(|local| {
+        let mut child = spare(name, local.shared.clock.mono_ns());
+        child.span_id = new_span_id();
+        child.parent_id = local.open.last().map_or(0, |parent| parent.span_id);
+        child.resource.push_str(name);
+        let span_id = child.span_id;
+        local.open.push(child);
+        span_id
+    });
+    Child {
+        span_id: span_id.unwrap_or(0),
+        here: PhantomData,
+    }
+}
+
+/// The context of this thread's innermost open span, for a log line or an outgoing request.
+pub fn active() -> Option<SpanContext> {
+    with_local(|local| {
+        let mut tags = local
+            .parent
+            .as_ref()
+            .map(|p| p.tags.clone())
+            .unwrap_or_default();
+        let told = tags.iter().any(|(key, _)| key == "_dd.p.dm");
+        if local.decision.priority.keeps() && !told && !local.decision.mechanism.is_empty() {
+            tags.push(("_dd.p.dm".to_string(), local.decision.mechanism.to_string()));
+        }
+        SpanContext {
+            trace_id: local.trace_id,
+            span_id: local.open.last().map_or(0, |span| span.span_id),
+            priority: Some(local.decision.priority),
+            origin: local.parent.as_ref().and_then(|p| p.origin.clone()),
+            tags,
+        }
+    })
+}
+
+macro_rules! span_setters {
+    ($guard:ident) => {
+        impl $guard {
+            /// Sets a text tag; a key that is already there gets the new value.
+            pub fn set_meta(&mut self, key: impl Into<Text>, value: impl Into<Text>) {
+                with_span(self.span_id, |span| {
+                    put(&mut span.meta, key.into(), value.into())
+                });
+            }
+
+            /// Sets a number tag. What is not finite is left out on the wire.
+            pub fn set_metric(&mut self, key: impl Into<Text>, value: f64) {
+                with_span(self.span_id, |span| {
+                    put(&mut span.metrics, key.into(), value)
+                });
+            }
+
+            /// Sets what is asked for, `GET /users/{id}`.
+            pub fn set_resource(&mut self, resource: &str) {
+                with_span(self.span_id, |span| {
+                    span.resource.clear();
+                    span.resource.push_str(resource);
+                });
+            }
+
+            /// Marks the span as failed, with all that Error Tracking needs.
+            pub fn set_error(&mut self, error: &ErrorTags<'_>) {
+                with_span(self.span_id, |span| {
+                    span.error = true;
+                    let stack = super::encode::cut(error.stack, STACK_BYTES_MAX);
+                    for (key, value) in [
+                        ("error.type", error.kind),
+                        ("error.message", error.message),
+                        ("error.stack", stack),
+                    ] {
+                        put(&mut span.meta, key.into(), value.to_string().into());
+                    }
+                });
+            }
+        }
+    };
+}
+
+span_setters!(Entry);
+span_setters!(Child);
+
+impl Entry {
+    /// The ids of this span, `(trace, span)`; zeros where tracing is off.
+    pub fn ids(&self) -> (u128, u64) {
+        let trace_id = with_local(|local| local.trace_id).unwrap_or(0);
+        (if self.span_id == 0 { 0 } else { trace_id }, self.span_id)
+    }
+
+    /// Time since the span was opened, in nanoseconds.
+    pub fn elapsed_ns(&self) -> u64 {
+        with_local(|local| {
+            local
+                .shared
+                .clock
+                .mono_ns()
+                .saturating_sub(local.start_mono_ns)
+        })
+        .unwrap_or(0)
+    }
+
+    /// Ends the span and hands the trace to the exporter.
+    pub fn finish(self) {}
+}
+
+impl Child {
+    /// Ends the span.
+    pub fn finish(self) {}
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.span_id == 0 {
+            return;
+        }
+        let local = ACTIVE.with_borrow_mut(|active| {
+            let mut local = active.take()?;
+            *active = local.outer.take();
+            Some(local)
+        });
+        if let Some(local) = local {
+            local.finish();
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let span_id = self.span_id;
+        with_local(|local| {
+            // A child that outlived its parent was closed with it.
+            let at = local.open.iter().rposition(|open| open.span_id == span_id);
+            if let Some(at) = at.filter(|at| *at > 0) {
+                let now_ns = local.shared.clock.mono_ns();
+                while local.open.len() > at {
+                    local.close_innermost(now_ns);
+                }
+            }
+        });
+    }
+}
+
+impl Local {
+    fn close_innermost(&mut self, now_ns: u64) {
+        let Some(mut span) = self.open.pop() else {
+            return;
+        };
+        if self.children_count >= SPANS_PER_CHUNK_MAX {
+            self.shared.spans_over_limit.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.say_who(&mut span);
+            let mut children = std::mem::take(&mut self.children);
+            self.encode(&mut children, &span, now_ns);
+            self.children = children;
+            self.children_count += 1;
+        }
+        keep(span);
+    }
+
+    fn finish(mut self) {
+        let now_ns = self.shared.clock.mono_ns();
+        while self.open.len() > 1 {
+            self.close_innermost(now_ns);
+        }
+        let Some(mut entry) = self.open.pop() else {
+            return;
+        };
+        self.say_who(&mut entry);
+        self.say_about_the_trace(&mut entry);
+        let spans = self.children_count + 1;
+        let mut bytes = Vec::with_capacity(self.children.len() + 1_024);
+        encode_array_head(&mut bytes, spans);
+        self.encode(&mut bytes, &entry, now_ns);
+        bytes.extend_from_slice(&self.children);
+        keep(entry);
+        self.shared.tally.offered(spans);
+        if self.shared.exporter.offer(Chunk { bytes, spans }).is_err() {
+            self.shared.tally.refused(spans);
+        }
+    }
+
+    fn say_who(&self, span: &mut Open) {
+        let Identity { env, version, .. } = &self.shared.identity;
+        for (key, value) in [("env", env), ("version", version)] {
+            if !value.is_empty() && !span.meta.iter().any(|(k, _)| k == key) {
+                span.meta.push((key.into(), value.clone().into()));
+            }
+        }
+    }
+
+    /// Tags of the trace stand on its first span alone.
+    fn say_about_the_trace(&self, entry: &mut Open) {
+        let identity = &self.shared.identity;
+        put(&mut entry.meta, "language".into(), "rust".into());
+        put(
+            &mut entry.meta,
+            "runtime-id".into(),
+            identity.runtime_id.clone().into(),
+        );
+        for (key, value) in &identity.tags {
+            if !entry.meta.iter().any(|(k, _)| k == key) {
+                entry.meta.push((key.clone().into(), value.clone().into()));
+            }
+        }
+        if let Some(parent) = &self.parent {
+            for (key, value) in &parent.tags {
+                put(&mut entry.meta, key.clone().into(), value.clone().into());
+            }
+            if let Some(origin) = &parent.origin {
+                put(&mut entry.meta, "_dd.origin".into(), origin.clone().into());
+            }
+        }
+        let Decision {
+            priority,
+            mechanism,
+            rate,
+        } = self.decision;
+        if !mechanism.is_empty() {
+            put(&mut entry.metrics, "_dd.agent_psr".into(), rate);
+            if priority.keeps() {
+                put(&mut entry.meta, "_dd.p.dm".into(), mechanism.into());
+            }
+        }
+        let high = (self.trace_id >> 64) as u64;
+        if high != 0 {
+            put(
+                &mut entry.meta,
+                "_dd.p.tid".into(),
+                format!("{high:016x}").into(),
+            );
+        }
+        put(
+            &mut entry.metrics,
+            "_sampling_priority_v1".into(),
+            f64::from(priority.0),
+        );
+        put(&mut entry.metrics, "_dd.top_level".into(), 1.0);
+        put(&mut entry.metrics, "_dd.measured".into(), 1.0);
+        put(
+            &mut entry.metrics,
+            "process_id".into(),
+            f64::from(identity.process_id),
+        );
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, span: &Open, now_ns: u64) {
+        let since_start_ns = span.start_mono_ns.saturating_sub(self.start_mono_ns);
+        encode_span(
+            out,
+            &WireSpan {
+                service: &self.shared.identity.service,
+                name: span.name,
+                resource: &span.resource,
+                kind: span.kind,
+                trace_id: self.trace_id as u64,
+                span_id: span.span_id,
+                parent_id: span.parent_id,
+                // One reading of the wall clock a trace: a jump in between cannot tear it apart.
+                start_unix_ns: self.start_unix_ns.saturating_add(since_start_ns),
+                duration_ns: now_ns.saturating_sub(span.start_mono_ns),
+                error: span.error,
+                meta: &span.meta,
+                metrics: &span.metrics,
+            },
+        );
+    }
+}
+
+fn with_local<R>(see: impl FnOnce(&mut Local) -> R) -> Option<R> {
+    ACTIVE.with_borrow_mut(|active| active.as_deref_mut().map(see))
+}
+
+fn with_span(span_id: u64, change: impl FnOnce(&mut Open)) {
+    with_local(|local| {
+        if let Some(span) = local.open.iter_mut().rfind(|open| open.span_id == span_id) {
+            change(span);
+        }
+    });
+}
+
+fn put<V>(pairs: &mut Vec<(Text, V)>, key: Text, value: V) {
+    match pairs.iter_mut().find(|(kept, _)| *kept == key) {
+        Some(pair) => pair.1 = value,
+        None => pairs.push((key, value)),
+    }
+}
+
+fn spare(name: &'static str, start_mono_ns: u64) -> Open {
+    let mut open = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    open.name = name;
+    open.start_mono_ns = start_mono_ns;
+    open
+}
+
+fn keep(mut span: Open) {
+    span.meta.clear();
+    span.metrics.clear();
+    span.resource.clear();
+    (span.error, span.kind) = (false, "");
+    SPARE.with_borrow_mut(|spares| {
+        if spares.len() < 32 {
+            spares.push(span);
+        }
+    });
+}
+
+/// Upper half: seconds since 1970 and 32 zero bits, as all Datadog tracers have it; lower half random.
+fn new_trace_id(unix_ns: u64) -> u128 {
+    let seconds = (unix_ns / 1_000_000_000) & 0xffff_ffff;
+    (u128::from(seconds) << 96) | u128::from(new_span_id())
+}
+
+/// 63 bits, for consumers that read it signed; never 0, which the Agent drops.
+fn new_span_id() -> u64 {
+    fastrand::u64(1..=i64::MAX as u64)
+}
+
+impl Priority {
+    /// The word for a page or a log.
+    pub fn word(self) -> &'static str {
+        if self.keeps() { "keep" } else { "drop" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracer() -> (Tracer, Guard) {
+        let identity = Identity {
+            env: "dev".to_string(),
+            ..Identity::of_process("s")
+        };
+        let agent = "http://127.0.0.1:1".parse().unwrap();
+        start(
+            Options {
+                agent,
+                ..Options::default()
+            },
+            &identity,
+            Clock::system(),
+        )
+        .unwrap()
+    }
+
+    const ENTRY: EntryOptions<'static> = EntryOptions {
+        name: "http.request",
+        resource: "GET /",
+        kind: "web",
+        parent: None,
+    };
+
+    #[test]
+    fn children_nest_and_close_with_their_parent() {
+        let (tracer, _guard) = tracer();
+        assert_eq!(active(), None);
+        let entry = tracer.enter(ENTRY);
+        let (trace_id, entry_id) = entry.ids();
+        assert_eq!(
+            active().map(|c| (c.trace_id, c.span_id)),
+            Some((trace_id, entry_id))
+        );
+        let outer = span("outer");
+        let inner = span("inner");
+        let inner_id = active().map(|c| c.span_id);
+        assert_ne!(inner_id, Some(entry_id));
+        drop(outer);
+        assert_eq!(
+            active().map(|c| c.span_id),
+            Some(entry_id),
+            "inner was closed with outer"
+        );
+        drop(inner);
+        drop(entry);
+        assert_eq!(active(), None);
+        assert_eq!(tracer.ledger().offered, 3);
+        drop(span("no trace is active"));
+        assert_eq!(tracer.ledger().offered, 3);
+    }
+
+    #[test]
+    fn a_trace_inside_another_leaves_the_outer_one_as_it_was() {
+        let (tracer, _guard) = tracer();
+        let outer = tracer.enter(ENTRY);
+        let inner = tracer.enter(ENTRY);
+        assert_ne!(outer.ids().1, inner.ids().1);
+        drop(inner);
+        assert_eq!(active().map(|c| c.span_id), Some(outer.ids().1));
+    }
+
+    #[test]
+    fn a_panic_closes_what_was_open() {
+        let (tracer, _guard) = tracer();
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _entry = tracer.enter(ENTRY);
+            let _child = span("child");
+            panic!("on purpose");
+        }));
+        assert!(caught.is_err() && active().is_none());
+        assert_eq!(tracer.ledger().offered, 2);
+    }
+
+    #[test]
+    fn ids_are_as_every_datadog_tracer_makes_them() {
+        let id = new_trace_id(1_795_344_502_613_894_164);
+        assert_eq!(format!("{:016x}", (id >> 64) as u64), "6b02c87600000000");
+        for _ in 0..1_000 {
+            assert!((1..=i64::MAX as u64).contains(&new_span_id()));
+        }
+    }
+
+    #[test]
+    fn a_trace_longer_than_its_limit_is_cut_and_counted() {
+        let (tracer, _guard) = tracer();
+        let entry = tracer.enter(ENTRY);
+        for _ in 0..SPANS_PER_CHUNK_MAX + 5 {
+            drop(span("child"));
+        }
+        drop(entry);
+        let ledger = tracer.ledger();
+        assert_eq!(ledger.offered, u64::from(SPANS_PER_CHUNK_MAX) + 6);
+        assert!(
+            ledger.balances() && ledger.dropped.contains(&("trace_too_long", 5)),
+            "{ledger:?}"
+        );
+    }
+}
