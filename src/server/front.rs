@@ -56,14 +56,11 @@ impl Front {
         })
     }
 
-    /// Frees connections that wait behind others, given how many descriptors were open a moment ago;
-    /// returns how many are now.
-    pub(super) fn free_waiting(&self, open_before: u64) -> u64 {
-        let open = open_descriptors();
-        for _ in 0..open.saturating_sub(open_before).min(NUDGES_MAX) {
+    /// Frees so many connections that wait behind others.
+    pub(super) fn free_waiting(&self, count: u64) {
+        for _ in 0..count.min(NUDGES_MAX) {
             let _ = TcpStream::connect_timeout(&self.near_address(), NUDGE_WAIT_MAX);
         }
-        open
     }
 
     fn near_address(&self) -> SocketAddr {
@@ -142,7 +139,7 @@ impl Front {
 }
 
 /// Since Linux 6.2 the size of the folder tells; before, it is 0 and its entries are counted.
-fn open_descriptors() -> u64 {
+pub(super) fn open_descriptors() -> u64 {
     match std::fs::metadata("/proc/self/fd").map(|folder| folder.len()) {
         Ok(count) if count > 0 => count,
         _ => std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),

@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use super::answer::Answerer;
-use super::front::Front;
+use super::front::{Front, open_descriptors};
 use super::{Reply, Request};
 use crate::clock::Clock;
 
@@ -287,10 +287,18 @@ impl Shared {
         self.drain();
     }
 
+    /// Descriptors of all the process are counted, so one that closes may hide a connection that came:
+    /// while anything is open that was not at the start, one more is freed now and then.
     fn look_after_connections(&self) {
-        let mut open = u64::MAX;
+        let mut open = open_descriptors();
+        let at_rest = open;
+        let mut looks = 0_u32;
         while !self.stopping.load(Ordering::Acquire) {
-            open = self.front.free_waiting(open);
+            let before = std::mem::replace(&mut open, open_descriptors());
+            looks = looks.wrapping_add(1);
+            let now_and_then = u64::from(open > at_rest && looks.is_multiple_of(10));
+            self.front
+                .free_waiting(open.saturating_sub(before).max(now_and_then));
             thread::park_timeout(CONNECTIONS_INTERVAL);
         }
     }
