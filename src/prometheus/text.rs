@@ -149,6 +149,7 @@ fn push_labels(out: &mut Vec<u8>, labels: &[(&str, &str)], le: Option<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(rule: &str, write: impl Fn(&mut Vec<u8>), bytes: &str) {
@@ -249,5 +250,58 @@ mod tests {
         for (rule, labels, le, bytes) in rows {
             check(rule, |out| push_labels(out, labels, le), bytes);
         }
+    }
+
+    /// Reads an escaped label value back; none when it is not closed by its last byte.
+    fn unescaped(text: &str) -> Option<String> {
+        let mut value = String::new();
+        let mut characters = text.chars();
+        loop {
+            match characters.next()? {
+                '"' => return characters.next().is_none().then_some(value),
+                '\n' => return None,
+                '\\' => value.push(match characters.next()? {
+                    'n' => '\n',
+                    sign @ ('\\' | '"') => sign,
+                    _ => return None,
+                }),
+                plain => value.push(plain),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn any_label_value_reads_back_as_it_was(value in r#"(?s)(.|[\\n"]){0,20}"#) {
+            let mut out = Vec::new();
+            push_label_value(&mut out, &value);
+            out.push(b'"');
+            prop_assert_eq!(unescaped(std::str::from_utf8(&out).unwrap()), Some(value));
+        }
+
+        #[test]
+        fn any_help_is_two_lines_with_its_type(help in any::<String>()) {
+            let mut out = Vec::new();
+            push_head(&mut out, "a", &help, "gauge");
+            let text = String::from_utf8(out).unwrap();
+            prop_assert_eq!(text.split(breaks_lines_or_feed).count(), 3);
+            prop_assert!(text.ends_with("\n# TYPE a gauge\n"));
+        }
+
+        #[test]
+        fn any_float_reads_back_as_it_was(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            let mut out = Vec::new();
+            push_f64(&mut out, value);
+            let read: f64 = std::str::from_utf8(&out).unwrap().parse().unwrap();
+            prop_assert!(read == value || read.is_nan() && value.is_nan());
+            prop_assert!(out.len() <= 24, "{} bytes", out.len());
+        }
+    }
+
+    fn breaks_lines_or_feed(character: char) -> bool {
+        character == '\n' || breaks_lines(character)
     }
 }
