@@ -1,1 +1,54 @@
-//! Room to come.
+//! Prometheus metrics: families, their series, and the page that a scraper reads.
+//!
+//! Implements the Prometheus text exposition format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//!
+//! Invariant: whatever the label values are, the page parses, stays bounded, and a histogram's
+//! buckets add up to its count.
+//!
+//! ```
+//! use testapi::prometheus::{HistogramSpec, Registry};
+//!
+//! let registry = Registry::new();
+//! let served = registry.counter("request_count", "Requests served.", &["method", "status"])?;
+//! let latency = registry.histogram(
+//!     "request_latency_seconds",
+//!     "Time to serve.",
+//!     HistogramSpec { labels: &[], bounds: &[0.005, 1.0] },
+//! )?;
+//! served.with(&["GET", "200"]).inc();
+//! latency.with(&[]).observe(0.25);
+//!
+//! let mut page = Vec::new();
+//! registry.render(&mut page);
+//! assert_eq!(
+//!     String::from_utf8(page).unwrap(),
+//!     r#"# HELP request_count_total Requests served.
+//! ## TYPE request_count_total counter
+//! request_count_total{method="GET",status="200"} 1
+//! ## HELP request_latency_seconds Time to serve.
+//! ## TYPE request_latency_seconds histogram
+//! request_latency_seconds_bucket{le="0.005"} 0
+//! request_latency_seconds_bucket{le="1"} 1
+//! request_latency_seconds_bucket{le="+Inf"} 1
+//! request_latency_seconds_sum 0.25
+//! request_latency_seconds_count 1
+//! "#
+//! );
+//! # Ok::<(), testapi::prometheus::Error>(())
+//! ```
+
+mod family;
+mod histogram;
+pub mod process;
+mod registry;
+mod text;
+mod value;
+
+pub use family::{Family, Metric};
+pub use histogram::Histogram;
+pub use registry::{
+    CounterFamily, Error, GaugeFamily, HistogramFamily, HistogramSpec, Registry, Stats,
+};
+pub use text::content_type;
+pub use value::{Counter, Gauge};

@@ -1,0 +1,784 @@
+//! One record to one line of JSON.
+//!
+//! Key names: Datadog docs, "Log attributes and aliasing" and "Correlating logs and traces".
+//! Escapes: RFC 8259, by way of serde_json; a line feed inside a text never ends the line.
+
+use chrono::{DateTime, Datelike, Timelike};
+use serde::Serialize;
+
+use super::record::{Record, Value};
+use crate::identity::Identity;
+
+/// No line is longer, its line feed included. Intake takes 1 MB, but the Agent and container
+/// runtimes cut earlier, and a JSON line that is cut is no JSON.
+pub const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// What every line of a process says alike, escaped once.
+#[derive(Clone, Debug)]
+pub struct Static {
+    source: Vec<u8>,
+    unified: Vec<u8>,
+}
+
+impl Static {
+    /// Takes service, env and version; empty ones leave their keys out.
+    pub fn new(identity: &Identity) -> Static {
+        let mut source = Vec::new();
+        push_identity(&mut source, ",\"service\":", &identity.service);
+        source.extend_from_slice(b",\"ddsource\":\"rust\"");
+        let mut unified = Vec::new();
+        push_identity(&mut unified, ",\"dd.service\":", &identity.service);
+        push_identity(&mut unified, ",\"dd.env\":", &identity.env);
+        push_identity(&mut unified, ",\"dd.version\":", &identity.version);
+        Static { source, unified }
+    }
+}
+
+/// Appends one line. Keys stand in a fixed order and none twice.
+///
+/// A line over [`LINE_BYTES_MAX`] is cut inside its fields and says `"truncated":true`: first the
+/// stack, which keeps head and tail, then the message, then what else is longer than its share.
+pub fn encode(out: &mut Vec<u8>, stamp_unix_ns: u64, fixed: &Static, record: &Record<'_>) {
+    let line = Line {
+        stamp_unix_ns,
+        fixed,
+        record,
+    };
+    let start = out.len();
+    if raw_bytes(record) <= LINE_BYTES_MAX {
+        line.write(out, &WHOLE);
+        if out.len() - start <= LINE_BYTES_MAX {
+            return;
+        }
+        out.truncate(start);
+    }
+    line.write_cut(out);
+}
+
+/// Escaped bytes that parts of a line may take.
+struct Room {
+    message: usize,
+    stack: usize,
+    name: usize,
+    error: usize,
+    fields: usize,
+    cut: bool,
+}
+
+const WHOLE: Room = Room {
+    message: usize::MAX,
+    stack: usize::MAX,
+    name: usize::MAX,
+    error: usize::MAX,
+    fields: usize::MAX,
+    cut: false,
+};
+
+/// With these shares all but message and stack stays under 40 KB, so those always have room.
+const SHARES: Room = Room {
+    message: 0,
+    stack: 0,
+    name: 1 << 10,
+    error: 8 << 10,
+    fields: 16 << 10,
+    cut: true,
+};
+
+/// The stack is cut down to this before the message is touched.
+const STACK_BYTES_MIN: usize = 8 << 10;
+
+/// Stands where the middle of a stack was.
+const GAP: &str = "\n[cut]\n";
+
+/// Datadog keeps 200 characters of a tag's value.
+const IDENTITY_CHARS_MAX: usize = 200;
+
+/// Datadog indexes fewer than 256 attributes; each is also compared with those before it.
+const FIELDS_MAX: usize = 128;
+
+struct Line<'a> {
+    stamp_unix_ns: u64,
+    fixed: &'a Static,
+    record: &'a Record<'a>,
+}
+
+impl Line<'_> {
+    fn write(&self, out: &mut Vec<u8>, room: &Room) {
+        let record = self.record;
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        push_stamp(out, self.stamp_unix_ns);
+        out.extend_from_slice(b"\",\"status\":\"");
+        out.extend_from_slice(record.level.status().as_bytes());
+        out.extend_from_slice(b"\",\"message\":");
+        push_text(out, record.message, room.message);
+        out.extend_from_slice(&self.fixed.source);
+        push_named(out, ",\"logger.name\":", record.logger, room.name);
+        push_named(out, ",\"logger.thread_name\":", record.thread, room.name);
+        push_ids(out, record);
+        out.extend_from_slice(&self.fixed.unified);
+        let all = push_fields(out, record.fields, room.fields);
+        push_error(out, record, room);
+        if room.cut || !all {
+            out.extend_from_slice(b",\"truncated\":true");
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Measures what stands beside message and stack, and shares the rest out between the two.
+    fn write_cut(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.write(out, &SHARES);
+        let rest = LINE_BYTES_MAX - (out.len() - start);
+        out.truncate(start);
+        let message = escaped_len(self.record.message);
+        let stack = escaped_len(self.record.error_stack.unwrap_or(""));
+        let stack = stack.min(rest.saturating_sub(message).max(STACK_BYTES_MIN));
+        let room = Room {
+            message: rest - stack,
+            stack,
+            ..SHARES
+        };
+        self.write(out, &room);
+    }
+}
+
+/// What is over the limit before it is escaped is not encoded in whole first: that bounds memory.
+fn raw_bytes(record: &Record<'_>) -> usize {
+    let fields = record
+        .fields
+        .iter()
+        .take(FIELDS_MAX)
+        .map(|(name, value)| match value {
+            Value::Str(text) => name.len() + text.len(),
+            _ => name.len(),
+        });
+    let texts = [
+        Some(record.message),
+        Some(record.logger),
+        Some(record.thread),
+        record.error_kind,
+        record.error_message,
+        record.error_stack,
+    ];
+    texts
+        .iter()
+        .flatten()
+        .map(|text| text.len())
+        .chain(fields)
+        .sum()
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn push_stamp(out: &mut Vec<u8>, unix_ns: u64) {
+    let seconds = i64::try_from(unix_ns / 1_000_000_000).expect("u64 / 10^9 fits i64");
+    let stamp = DateTime::from_timestamp(seconds, 0).expect("u64 nanoseconds end in 2554");
+    let year = u32::try_from(stamp.year()).expect("not before 1970");
+    let milliseconds = unix_ns / 1_000_000 % 1_000;
+    let parts = [
+        (year / 100, ""),
+        (year % 100, "-"),
+        (stamp.month(), "-"),
+        (stamp.day(), "T"),
+        (stamp.hour(), ":"),
+        (stamp.minute(), ":"),
+        (stamp.second(), "."),
+    ];
+    for (number, behind) in parts {
+        out.extend_from_slice(&[digit(number / 10), digit(number)]);
+        out.extend_from_slice(behind.as_bytes());
+    }
+    let milliseconds = u32::try_from(milliseconds).expect("below 1,000");
+    let digits = [milliseconds / 100, milliseconds / 10, milliseconds].map(digit);
+    out.extend_from_slice(&digits);
+    out.push(b'Z');
+}
+
+fn digit(number: u32) -> u8 {
+    b'0' + u8::try_from(number % 10).expect("one digit")
+}
+
+/// Decimal, save a 128-bit trace id, which is 32 hex digits; that is how the backend joins logs
+/// to traces (Datadog docs, "Correlating logs and traces").
+fn push_ids(out: &mut Vec<u8>, record: &Record<'_>) {
+    if record.trace_id != 0 {
+        out.extend_from_slice(b",\"dd.trace_id\":\"");
+        match u64::try_from(record.trace_id) {
+            Ok(low) => push_scalar(out, &low),
+            Err(_) => push_hex(out, record.trace_id),
+        }
+        out.push(b'"');
+    }
+    if record.span_id != 0 {
+        out.extend_from_slice(b",\"dd.span_id\":\"");
+        push_scalar(out, &record.span_id);
+        out.push(b'"');
+    }
+}
+
+fn push_hex(out: &mut Vec<u8>, id: u128) {
+    for byte in id.to_be_bytes() {
+        let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+}
+
+/// Returns whether all fields stand in the line in whole.
+fn push_fields(out: &mut Vec<u8>, fields: &[(&str, Value<'_>)], room: usize) -> bool {
+    let start = out.len();
+    let mut all = fields.len() <= FIELDS_MAX;
+    for (at, (name, value)) in fields.iter().take(FIELDS_MAX).enumerate() {
+        if fields[..at]
+            .iter()
+            .any(|(before, _)| same_key(before, name))
+        {
+            continue;
+        }
+        let left = room.saturating_sub(out.len() - start);
+        all &= push_field(out, (name, *value), left);
+    }
+    all
+}
+
+fn push_field(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) -> bool {
+    /// A comma, a colon, four quotes, `extra.`, and the longest number.
+    const FRAME_BYTES_MAX: usize = 48;
+    let named = room == usize::MAX || escaped_len(name).saturating_add(FRAME_BYTES_MAX) <= room;
+    if !named {
+        return false;
+    }
+    let start = out.len();
+    out.push(b',');
+    let key = out.len();
+    push_scalar(out, &name);
+    if is_ours(name) {
+        out.splice(key + 1..key + 1, *b"extra.");
+    }
+    out.push(b':');
+    match value {
+        Value::Str(text) => {
+            let left = room.saturating_sub(out.len() - start + 2);
+            return push_text(out, text, left);
+        }
+        Value::U64(number) => push_scalar(out, &number),
+        Value::I64(number) => push_scalar(out, &number),
+        Value::F64(number) => push_scalar(out, &number),
+        Value::Bool(flag) => push_scalar(out, &flag),
+    }
+    true
+}
+
+/// Whether two field names become the same key.
+fn same_key(one: &str, other: &str) -> bool {
+    let prefixed =
+        |key: &str, name: &str| key.strip_prefix("extra.") == Some(name) && is_ours(name);
+    one == other || prefixed(one, other) || prefixed(other, one)
+}
+
+fn is_ours(name: &str) -> bool {
+    matches!(
+        name,
+        "timestamp"
+            | "status"
+            | "message"
+            | "service"
+            | "ddsource"
+            | "logger.name"
+            | "logger.thread_name"
+            | "dd.trace_id"
+            | "dd.span_id"
+            | "dd.service"
+            | "dd.env"
+            | "dd.version"
+            | "error.kind"
+            | "error.message"
+            | "error.stack"
+            | "truncated"
+    )
+}
+
+fn push_error(out: &mut Vec<u8>, record: &Record<'_>, room: &Room) {
+    if let Some(kind) = record.error_kind {
+        out.extend_from_slice(b",\"error.kind\":");
+        push_text(out, kind, room.error);
+    }
+    if let Some(message) = record.error_message {
+        out.extend_from_slice(b",\"error.message\":");
+        push_text(out, message, room.error);
+    }
+    if let Some(stack) = record.error_stack {
+        out.extend_from_slice(b",\"error.stack\":");
+        push_stack(out, stack, room.stack);
+    }
+}
+
+fn push_identity(out: &mut Vec<u8>, key: &str, value: &str) {
+    let end = value.char_indices().nth(IDENTITY_CHARS_MAX);
+    push_named(
+        out,
+        key,
+        &value[..end.map_or(value.len(), |(at, _)| at)],
+        usize::MAX,
+    );
+}
+
+fn push_named(out: &mut Vec<u8>, key: &str, text: &str, room: usize) {
+    if !text.is_empty() {
+        out.extend_from_slice(key.as_bytes());
+        push_text(out, text, room);
+    }
+}
+
+/// Writes as much of a text as has room; returns whether that is all of it.
+fn push_text(out: &mut Vec<u8>, text: &str, room: usize) -> bool {
+    let kept = if room == usize::MAX {
+        text
+    } else {
+        head(text, room)
+    };
+    push_scalar(out, &kept);
+    kept.len() == text.len()
+}
+
+/// The innermost frames stand at the head and the outermost at the tail: both are kept.
+fn push_stack(out: &mut Vec<u8>, stack: &str, room: usize) {
+    if room == usize::MAX || escaped_len(stack) <= room {
+        return push_scalar(out, &stack);
+    }
+    let half = room.saturating_sub(escaped_len(GAP)) / 2;
+    let ends = [head(stack, half), GAP, tail(stack, half)];
+    push_scalar(
+        out,
+        &if half == 0 {
+            String::new()
+        } else {
+            ends.concat()
+        },
+    );
+}
+
+fn push_scalar(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("a Vec takes every byte and a scalar is always JSON");
+}
+
+fn escaped_len(text: &str) -> usize {
+    text.chars().map(escaped_char_len).sum()
+}
+
+fn escaped_char_len(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
+        '\0'..='\x1f' => 6,
+        other => other.len_utf8(),
+    }
+}
+
+/// The longest beginning that fits.
+fn head(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    let over = text.char_indices().find(|(_, character)| {
+        used += escaped_char_len(*character);
+        used > room
+    });
+    &text[..over.map_or(text.len(), |(at, _)| at)]
+}
+
+/// The longest end that fits.
+fn tail(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    let over = text.char_indices().rev().find(|(_, character)| {
+        used += escaped_char_len(*character);
+        used > room
+    });
+    &text[over.map_or(0, |(at, character)| at + character.len_utf8())..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value as Json;
+
+    const STAMP: u64 = 1_795_344_502_616_999_999;
+    const HEAD: &str = r#"{"timestamp":"2026-11-22T10:48:22.616Z","status":"info","message":"#;
+    const UNIFIED: &str = r#","dd.service":"shop","dd.env":"dev","dd.version":"0.1"}"#;
+
+    fn fixed() -> Static {
+        Static::new(&Identity {
+            service: "shop".into(),
+            env: "dev".into(),
+            version: "0.1".into(),
+            ..Identity::default()
+        })
+    }
+
+    /// The line without its line feed, parsed too. Every line passes here.
+    #[track_caller]
+    fn line(rule: &str, record: &Record<'_>) -> (String, Json) {
+        let mut out = b"before".to_vec();
+        encode(&mut out, STAMP, &fixed(), record);
+        assert!(
+            out.len() - 6 <= LINE_BYTES_MAX,
+            "{rule}: {} bytes",
+            out.len() - 6
+        );
+        let text = String::from_utf8(out.split_off(6)).unwrap();
+        let text = text.strip_suffix('\n').unwrap().to_string();
+        assert!(!text.contains('\n'), "{rule}: {text}");
+        let json: Json = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{rule}: {e}"));
+        (text, json)
+    }
+
+    #[track_caller]
+    fn check(rule: &str, record: &Record<'_>, bytes: &str) {
+        assert_eq!(line(rule, record).0, bytes, "{rule}");
+    }
+
+    /// An info record of no message with these fields.
+    #[track_caller]
+    fn check_fields(rule: &str, fields: &[(&str, Value<'_>)], bytes: &str) {
+        let record = Record {
+            fields,
+            ..Record::new(Level::Info, "")
+        };
+        let unified = UNIFIED.strip_suffix('}').unwrap();
+        let whole = format!(r#"{HEAD}"","service":"shop","ddsource":"rust"{unified}{bytes}}}"#);
+        check(rule, &record, &whole);
+    }
+
+    #[test]
+    fn a_full_record_has_every_key_in_order() {
+        let record = Record {
+            level: Level::Critical,
+            message: "no stock",
+            logger: "shop.cart",
+            thread: "worker-1",
+            trace_id: 0x6745_2301_0000_0000_0000_0000_0000_00ff,
+            span_id: u64::MAX,
+            error_kind: Some("StockError"),
+            error_message: Some("0 left"),
+            error_stack: Some("a\n  b"),
+            fields: &[
+                ("http.method", Value::Str("GET")),
+                ("duration", Value::U64(12)),
+            ],
+        };
+        check(
+            "every key",
+            &record,
+            "{\"timestamp\":\"2026-11-22T10:48:22.616Z\",\"status\":\"critical\",\
+             \"message\":\"no stock\",\"service\":\"shop\",\"ddsource\":\"rust\",\
+             \"logger.name\":\"shop.cart\",\"logger.thread_name\":\"worker-1\",\
+             \"dd.trace_id\":\"674523010000000000000000000000ff\",\
+             \"dd.span_id\":\"18446744073709551615\",\"dd.service\":\"shop\",\"dd.env\":\"dev\",\
+             \"dd.version\":\"0.1\",\"http.method\":\"GET\",\"duration\":12,\
+             \"error.kind\":\"StockError\",\"error.message\":\"0 left\",\"error.stack\":\"a\\n  b\"}",
+        );
+    }
+
+    #[test]
+    fn messages_are_escaped() {
+        let rows = [
+            ("empty", "", r#""""#),
+            ("quote and backslash", r#"a"b\c"#, r#""a\"b\\c""#),
+            ("line breaks", "a\r\nb\u{2028}c", "\"a\\r\\nb\u{2028}c\""),
+            (
+                "control characters",
+                "\0\x08\t\x0c\x1f\x7f",
+                "\"\\u0000\\b\\t\\f\\u001f\x7f\"",
+            ),
+            ("four bytes", "😀é", "\"😀é\""),
+            ("JSON inside", r#"{"a":1}"#, r#""{\"a\":1}""#),
+        ];
+        for (rule, message, bytes) in rows {
+            let whole = format!(r#"{HEAD}{bytes},"service":"shop","ddsource":"rust"{UNIFIED}"#);
+            check(rule, &Record::new(Level::Info, message), &whole);
+            let (_, json) = line(rule, &Record::new(Level::Info, message));
+            assert_eq!(json["message"], message, "{rule}");
+        }
+    }
+
+    #[test]
+    fn ids_are_decimal_unless_they_need_128_bits() {
+        type Row = (
+            &'static str,
+            u128,
+            u64,
+            Option<&'static str>,
+            Option<&'static str>,
+        );
+        let rows: [Row; 5] = [
+            ("none", 0, 0, None, None),
+            ("64 bits", 7, 9, Some("7"), Some("9")),
+            (
+                "the largest of 64",
+                u128::from(u64::MAX),
+                1,
+                Some("18446744073709551615"),
+                Some("1"),
+            ),
+            (
+                "the smallest above",
+                1 << 64,
+                1,
+                Some("00000000000000010000000000000000"),
+                Some("1"),
+            ),
+            ("a trace without a span", 7, 0, Some("7"), None),
+        ];
+        for (rule, trace_id, span_id, trace, span) in rows {
+            let record = Record {
+                trace_id,
+                span_id,
+                ..Record::new(Level::Info, "")
+            };
+            let (_, json) = line(rule, &record);
+            assert_eq!(
+                json.get("dd.trace_id").and_then(Json::as_str),
+                trace,
+                "{rule}"
+            );
+            assert_eq!(
+                json.get("dd.span_id").and_then(Json::as_str),
+                span,
+                "{rule}"
+            );
+        }
+    }
+
+    #[test]
+    fn fields_are_typed_and_never_repeat_a_key() {
+        use Value::{Bool, F64, I64, Str, U64};
+        check_fields("none", &[], "");
+        check_fields(
+            "every type",
+            &[
+                ("s", Str("a\"")),
+                ("u", U64(u64::MAX)),
+                ("i", I64(-1)),
+                ("f", F64(0.5)),
+                ("b", Bool(true)),
+            ],
+            r#","s":"a\"","u":18446744073709551615,"i":-1,"f":0.5,"b":true"#,
+        );
+        check_fields(
+            "what is not finite is null",
+            &[
+                ("n", F64(f64::NAN)),
+                ("p", F64(f64::INFINITY)),
+                ("m", F64(f64::NEG_INFINITY)),
+            ],
+            r#","n":null,"p":null,"m":null"#,
+        );
+        check_fields(
+            "a large float has an exponent",
+            &[("f", F64(1e300))],
+            r#","f":1e+300"#,
+        );
+        check_fields(
+            "one of ours",
+            &[("status", Str("x"))],
+            r#","extra.status":"x""#,
+        );
+        check_fields(
+            "one of ours that the line leaves out",
+            &[("dd.trace_id", U64(1)), ("truncated", Bool(false))],
+            r#","extra.dd.trace_id":1,"extra.truncated":false"#,
+        );
+        check_fields(
+            "the first of two stands",
+            &[("a", U64(1)), ("a", U64(2))],
+            r#","a":1"#,
+        );
+        check_fields(
+            "a prefixed name against a given one",
+            &[
+                ("extra.status", U64(1)),
+                ("status", U64(2)),
+                ("extra.a", U64(3)),
+                ("a", U64(4)),
+            ],
+            r#","extra.status":1,"extra.a":3,"a":4"#,
+        );
+        check_fields(
+            "hostile names",
+            &[("a\":1,\n", U64(1)), ("", U64(2))],
+            r#","a\":1,\n":1,"":2"#,
+        );
+    }
+
+    #[test]
+    fn more_fields_than_the_most_are_left_out_and_said() {
+        let names: Vec<String> = (0..=FIELDS_MAX).map(|n| format!("f{n}")).collect();
+        let fields: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), Value::U64(0)))
+            .collect();
+        for (count, truncated) in [(FIELDS_MAX, false), (FIELDS_MAX + 1, true)] {
+            let record = Record {
+                fields: &fields[..count],
+                ..Record::new(Level::Info, "")
+            };
+            let (_, json) = line("fields", &record);
+            assert_eq!(json.get("truncated").is_some(), truncated, "{count}");
+            assert!(json.get("f127").is_some() && json.get("f128").is_none());
+        }
+    }
+
+    #[test]
+    fn an_identity_without_values_leaves_its_keys_out_and_a_long_one_is_cut() {
+        let mut out = Vec::new();
+        let long = Identity {
+            env: "é".repeat(201),
+            ..Identity::default()
+        };
+        encode(
+            &mut out,
+            0,
+            &Static::new(&long),
+            &Record::new(Level::Debug, "m"),
+        );
+        let bytes = format!(
+            "{{\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"status\":\"debug\",\"message\":\"m\",\
+             \"ddsource\":\"rust\",\"dd.env\":\"{}\"}}\n",
+            "é".repeat(200)
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), bytes);
+    }
+
+    #[test]
+    fn stamps_know_the_calendar() {
+        let rows = [
+            (
+                "a leap day",
+                1_709_164_800_000_000_000,
+                "2024-02-29T00:00:00.000Z",
+            ),
+            (
+                "the last millisecond",
+                1_735_689_599_999_999_999,
+                "2024-12-31T23:59:59.999Z",
+            ),
+            ("the end", u64::MAX, "2554-07-21T23:34:33.709Z"),
+        ];
+        for (rule, stamp, text) in rows {
+            let mut out = Vec::new();
+            push_stamp(&mut out, stamp);
+            assert_eq!(String::from_utf8(out).unwrap(), text, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_line_at_the_limit_is_whole_and_one_byte_more_is_cut() {
+        let (empty, _) = line("empty", &Record::new(Level::Info, ""));
+        let room = LINE_BYTES_MAX - 1 - empty.len();
+        for (over, cut) in [(0, false), (1, true)] {
+            let message = "x".repeat(room + over);
+            let (text, json) = line("limit", &Record::new(Level::Info, &message));
+            assert_eq!(text.len(), LINE_BYTES_MAX - 1, "the room is used in full");
+            assert_eq!(json.get("truncated").is_some(), cut);
+            assert_eq!(json["message"].as_str().unwrap() == message, !cut);
+        }
+    }
+
+    #[test]
+    fn the_stack_is_cut_first_and_keeps_both_ends() {
+        let stack = format!("first\n{}\nlast", "\u{1}é".repeat(40_000));
+        let message = "m".repeat(20_000);
+        let record = Record {
+            error_stack: Some(&stack),
+            ..Record::new(Level::Error, &message)
+        };
+        let (_, json) = line("stack", &record);
+        let kept = json["error.stack"].as_str().unwrap();
+        assert_eq!(json["message"], *message);
+        assert_eq!(json["truncated"], true);
+        assert!(kept.starts_with("first\n") && kept.ends_with("\nlast") && kept.contains(GAP));
+    }
+
+    #[test]
+    fn whatever_is_too_long_the_line_stays_json_under_the_limit() {
+        let texts = ["x", "\0", "😀", "\"", "é\n"].map(|text| text.repeat(70_000));
+        for text in &texts {
+            let fields = [
+                ("a", Value::Str(text)),
+                (text.as_str(), Value::U64(1)),
+                ("b", Value::U64(2)),
+            ];
+            let none = Record::new(Level::Info, "short");
+            let records = [
+                Record {
+                    message: text,
+                    ..none
+                },
+                Record {
+                    logger: text,
+                    ..none
+                },
+                Record {
+                    thread: text,
+                    ..none
+                },
+                Record {
+                    error_kind: Some(text),
+                    ..none
+                },
+                Record {
+                    error_message: Some(text),
+                    ..none
+                },
+                Record {
+                    error_stack: Some(text),
+                    ..none
+                },
+                Record {
+                    fields: &fields,
+                    ..none
+                },
+                Record {
+                    message: text,
+                    logger: text,
+                    thread: text,
+                    trace_id: u128::MAX,
+                    span_id: u64::MAX,
+                    error_kind: Some(text),
+                    error_message: Some(text),
+                    error_stack: Some(text),
+                    fields: &fields,
+                    ..none
+                },
+            ];
+            for record in records {
+                let (_, json) = line("too long", &record);
+                assert_eq!(json["truncated"], true);
+                assert!(
+                    record
+                        .message
+                        .starts_with(json["message"].as_str().unwrap())
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_comes_back_as_it_was(message in any::<String>(), stack in "(?s).{0,200}") {
+            let record = Record { error_stack: Some(&stack), ..Record::new(Level::Warn, &message) };
+            let (_, json) = line("any", &record);
+            prop_assert_eq!(json["message"].as_str().unwrap(), message);
+            prop_assert_eq!(json["error.stack"].as_str().unwrap(), stack);
+        }
+
+        #[test]
+        fn what_is_escaped_is_measured_right(text in any::<String>(), room in 0_usize..40) {
+            let mut out = Vec::new();
+            push_scalar(&mut out, &text);
+            prop_assert_eq!(escaped_len(&text), out.len() - 2);
+            prop_assert!(escaped_len(head(&text, room)) <= room);
+            prop_assert!(escaped_len(tail(&text, room)) <= room);
+            prop_assert!(text.starts_with(head(&text, room)) && text.ends_with(tail(&text, room)));
+        }
+    }
+}
