@@ -1,0 +1,387 @@
+//! The client: checks and cleans on the caller's thread, offers to the worker, never waits.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::aggregate::{Aggregate, Bounds};
+use super::encode::{Message, Origin, Values, encode};
+use super::handle::{CountCell, TimingCell};
+use super::job::{Exporter, Item};
+use super::ledger::{Reason, Tally};
+use super::pack::Packer;
+use super::sample::{Context, Kind, Prepared, Value};
+use super::tags::GlobalTags;
+use super::transport::Transport;
+use super::{CountHandle, Error, Event, Options, Sample, ServiceCheck, TimingHandle};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::worker::{self, AskError, Dropped, Guard, Ledger, Limits, Stats};
+
+/// Sends samples, events and checks. Cheap to clone; all clones share one worker.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Core>);
+
+/// What a client and its handles share.
+#[derive(Debug)]
+pub(super) struct Core {
+    queue: worker::Handle<Item>,
+    shared: Arc<Shared>,
+}
+
+/// What callers and the worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) enabled: bool,
+    pub(super) tally: Arc<Tally>,
+    pub(super) stopped: AtomicBool,
+    globals: GlobalTags,
+    origin: Origin,
+    handles_max: usize,
+    series: Mutex<Series>,
+}
+
+/// Series that have a handle.
+#[derive(Default)]
+pub(super) struct Series {
+    pub(super) counts: BTreeMap<Context, Arc<CountCell>>,
+    pub(super) timings: BTreeMap<Context, Arc<TimingCell>>,
+}
+
+/// Starts the thread `dd-dogstatsd` and gives a client to it. Does not look for the Agent yet.
+///
+/// # Errors
+/// When the system refuses another thread.
+pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<(Client, Guard)> {
+    let globals = GlobalTags::of(identity);
+    let origin = Origin::of(identity, options.cardinality);
+    let tally = Arc::new(Tally::default());
+    let bytes_max = options.datagram_bytes_max;
+    let bytes_max = bytes_max.unwrap_or_else(|| options.address.datagram_bytes_max());
+    let backlog = options.backlog_bytes_max;
+    let packer = Packer::new(bytes_max, backlog, origin.clone(), tally.clone());
+    let bounds = Bounds {
+        contexts_max: options.contexts_max,
+        set_members_max: options.set_members_max,
+        values_max: options.values_max,
+    };
+    let aggregate = Aggregate::new(bounds, globals.with(&[("overflow", "true")]));
+    let shared = Arc::new(Shared {
+        enabled: options.enabled,
+        tally,
+        stopped: AtomicBool::new(false),
+        globals,
+        origin,
+        handles_max: options.contexts_max,
+        series: Mutex::default(),
+    });
+    let limits = Limits {
+        queue_items_max: options.queue_items_max,
+        queue_bytes_max: options.queue_bytes_max,
+        flush_interval: options.flush_interval,
+        ..Limits::default()
+    };
+    let transport = Transport::new(options.address);
+    let exporter = Exporter::new(shared.clone(), aggregate, packer, transport);
+    let (queue, guard) = worker::start("dd-dogstatsd", limits, clock, exporter)?;
+    Ok((Client(Arc::new(Core { queue, shared })), guard))
+}
+
+/// Calls for one sample. Each says `Err` if the sample cannot be sent; it is counted already, so a
+/// caller may ignore that.
+impl Client {
+    /// Adds to a count.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn count(&self, name: &str, value: i64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::count(name, value).tags(tags))
+    }
+
+    /// Sets a gauge.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn gauge(&self, name: &str, value: f64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::gauge(name, value).tags(tags))
+    }
+
+    /// Puts a member into a set: the Agent counts different members.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn set(&self, name: &str, member: &str, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::set(name, member).tags(tags))
+    }
+
+    /// Adds a value to a histogram.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn histogram(&self, name: &str, value: f64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::histogram(name, value).tags(tags))
+    }
+
+    /// Adds a value to a distribution.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn distribution(&self, name: &str, value: f64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::distribution(name, value).tags(tags))
+    }
+
+    /// Adds a duration to a timing.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn timing(&self, name: &str, took: Duration, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::timing(name, took).tags(tags))
+    }
+
+    /// Any sample, with a rate or a time if it has one.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn offer(&self, sample: &Sample<'_>) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        self.0.queue(|| {
+            let prepared = sample.prepare(&shared.globals)?;
+            let one_in = prepared.context.one_in;
+            if one_in > 1 && fastrand::u32(..one_in) != 0 {
+                return Ok(None);
+            }
+            Ok(Some(prepared.into_item(&shared.origin)))
+        })
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn event(&self, event: &Event<'_>) -> Result<(), Error> {
+        self.queue_line(&Message::Event(event), event.tags)
+    }
+
+    /// Sends the verdict of a check.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn check(&self, check: &ServiceCheck<'_>) -> Result<(), Error> {
+        self.queue_line(&Message::Check(check), check.tags)
+    }
+
+    fn queue_line(&self, message: &Message<'_>, tags: &[(&str, &str)]) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        self.0.queue(|| {
+            let mut line = Vec::new();
+            encode(
+                &mut line,
+                message,
+                &shared.globals.with(tags),
+                &shared.origin,
+            )?;
+            Ok(Some(Item::Line(line)))
+        })
+    }
+}
+
+/// Handles for series known beforehand, for where every nanosecond counts.
+impl Client {
+    /// A handle for one count. The same name and tags give the same series.
+    ///
+    /// # Errors
+    /// [`Error::Name`], or [`Error::Handles`] when there are too many.
+    pub fn count_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<CountHandle, Error> {
+        let shared = &self.0.shared;
+        let context = Context::new(Kind::Count, name, shared.globals.with(tags))?;
+        let mut series = shared.series();
+        if let Some(cell) = series.counts.get(&context) {
+            return Ok(CountHandle(cell.clone()));
+        }
+        series.check_room(shared.handles_max)?;
+        let cell = Arc::new(CountCell::new(context.clone()));
+        series.counts.insert(context, cell.clone());
+        Ok(CountHandle(cell))
+    }
+
+    /// A handle for one timing. The same name and tags give the same series.
+    ///
+    /// # Errors
+    /// [`Error::Name`], or [`Error::Handles`] when there are too many.
+    pub fn timing_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<TimingHandle, Error> {
+        let shared = &self.0.shared;
+        let context = Context::new(Kind::Timing, name, shared.globals.with(tags))?;
+        let mut series = shared.series();
+        let cell = match series.timings.get(&context) {
+            Some(cell) => cell.clone(),
+            None => {
+                series.check_room(shared.handles_max)?;
+                let cell = Arc::new(TimingCell::new(context.clone()));
+                series.timings.insert(context, cell.clone());
+                cell
+            }
+        };
+        let core = self.0.clone();
+        Ok(TimingHandle { cell, core })
+    }
+}
+
+/// What the client says about itself.
+impl Client {
+    /// Sends all that was offered before, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`AskError`]: no answer in time, no worker, or nobody who took the datagrams.
+    pub fn flush(&self, deadline: Duration) -> Result<(), AskError> {
+        self.0.queue.flush(deadline)
+    }
+
+    /// Where every sample, event and check went. A line of five samples counts as five.
+    pub fn ledger(&self) -> Ledger {
+        let shared = &self.0.shared;
+        let waiting = shared.series().waiting();
+        let mut dropped = shared.tally.dropped();
+        let mut pending = self.0.queue.stats().pending + shared.tally.held();
+        if shared.stopped.load(Ordering::Relaxed) {
+            add_to(
+                &mut dropped,
+                Reason::NAMES[Reason::Stopped as usize],
+                waiting,
+            );
+        } else {
+            pending += waiting;
+        }
+        Ledger {
+            unit: "samples",
+            offered: shared.tally.offered() + waiting,
+            sent: shared.tally.sent(),
+            dropped,
+            pending,
+        }
+    }
+
+    /// Counters of the worker; its items are single calls, without those of handles.
+    pub fn stats(&self) -> Stats {
+        self.0.queue.stats()
+    }
+
+    /// What the last flush said, if it failed.
+    pub fn last_error(&self) -> Option<String> {
+        self.stats().last_error
+    }
+
+    /// Datagrams that the socket took.
+    pub fn datagrams_sent(&self) -> u64 {
+        self.0.shared.tally.datagrams()
+    }
+
+    /// Bytes of these datagrams.
+    pub fn bytes_sent(&self) -> u64 {
+        self.0.shared.tally.bytes()
+    }
+}
+
+fn add_to(dropped: &mut Vec<(&'static str, u64)>, reason: &'static str, count: u64) {
+    match dropped.iter_mut().find(|(name, _)| *name == reason) {
+        Some((_, dropped)) => *dropped += count,
+        None if count > 0 => dropped.push((reason, count)),
+        None => {}
+    }
+}
+
+impl Core {
+    /// Books one sample and queues what `make` gives; nothing means that it lost the draw.
+    fn queue(&self, make: impl FnOnce() -> Result<Option<Item>, Error>) -> Result<(), Error> {
+        if !self.shared.enabled {
+            self.drop_sample(Reason::Disabled);
+            return Ok(());
+        }
+        let item = match make() {
+            Ok(Some(item)) => item,
+            Ok(None) => {
+                self.drop_sample(Reason::Sampled);
+                return Ok(());
+            }
+            Err(error) => {
+                self.drop_sample(Reason::Invalid);
+                return Err(error);
+            }
+        };
+        self.shared.tally.offer(1);
+        self.queue.offer(item).map_err(|dropped| {
+            let reason = match dropped {
+                Dropped::Full => Reason::QueueFull,
+                Dropped::Stopped => Reason::Stopped,
+            };
+            self.shared.tally.refuse(reason, 1);
+            Error::Dropped(dropped)
+        })
+    }
+
+    /// Books one sample that goes no further.
+    pub(super) fn drop_sample(&self, reason: Reason) {
+        self.shared.tally.offer(1);
+        self.shared.tally.refuse(reason, 1);
+    }
+
+    /// Lets the worker empty the buffers of crowded timings. If it cannot, the next flush will.
+    pub(super) fn ask_to_collect(&self) {
+        let _ = self.queue.offer(Item::Collect);
+    }
+}
+
+impl Shared {
+    pub(super) fn series(&self) -> MutexGuard<'_, Series> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Series {
+    fn check_room(&self, max: usize) -> Result<(), Error> {
+        if self.counts.len() + self.timings.len() < max {
+            Ok(())
+        } else {
+            Err(Error::Handles(max))
+        }
+    }
+
+    fn waiting(&self) -> u64 {
+        let counts = self.counts.values().map(|cell| cell.waiting());
+        let timings = self.timings.values().map(|cell| cell.waiting());
+        counts.chain(timings).sum()
+    }
+}
+
+impl std::fmt::Debug for Series {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Series")
+            .field("counts", &self.counts.len())
+            .field("timings", &self.timings.len())
+            .finish()
+    }
+}
+
+impl Prepared {
+    /// Counts with a rate and all that has a timestamp travel alone; the rest is aggregated.
+    fn into_item(self, origin: &Origin) -> Item {
+        let alone = self.context.kind == Kind::Count && self.context.one_in > 1;
+        if self.unix_s.is_none() && !alone {
+            return Item::Sample(self);
+        }
+        let mut line = Vec::new();
+        let number;
+        let values = match &self.value {
+            Value::Whole(value) => Values::Whole((*value).into()),
+            Value::Member(member) => Values::Member(member),
+            Value::Number(value) => {
+                number = [*value];
+                Values::Numbers(&number)
+            }
+        };
+        let message = Message::Metric(&self.context, values, self.unix_s);
+        encode(&mut line, &message, "", origin).expect("only events and checks can fail");
+        Item::Line(line)
+    }
+}
