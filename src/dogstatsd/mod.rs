@@ -55,6 +55,8 @@ mod job;
 mod ledger;
 mod options;
 mod pack;
+#[cfg(test)]
+mod reading;
 mod sample;
 mod tags;
 mod transport;

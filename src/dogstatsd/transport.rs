@@ -236,3 +236,117 @@ fn outcome_of(error: io::Error) -> Outcome {
         _ => Outcome::Failed(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(rule: &str, text: &str, address: Option<Address>) {
+        match (text.parse::<Address>(), address) {
+            (Ok(read), Some(address)) => {
+                assert_eq!(read, address, "{rule}");
+                assert_eq!(read.to_string().parse(), Ok(address), "{rule}: read back");
+            }
+            (Err(error), None) => assert_eq!(error, Error::Address(text.to_string()), "{rule}"),
+            (read, _) => panic!("{rule}: {text} gave {read:?}"),
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        let udp = |host: &str, port| Some(Address::Udp(host.to_string(), port));
+        let unix = |path: &str| Some(Address::UnixDatagram(path.into()));
+        check("udp", "udp://agent:8125", udp("agent", 8125));
+        check("no scheme", "127.0.0.1:1", udp("127.0.0.1", 1));
+        check("greatest port", "a-b_c.d:65535", udp("a-b_c.d", 65_535));
+        check("IPv6", "udp://[::1]:8125", udp("::1", 8125));
+        check("IPv6, no scheme", "[fe80::1]:9", udp("fe80::1", 9));
+        check("unix", "unix:///run/dsd.socket", unix("/run/dsd.socket"));
+        check("unixgram", "unixgram:///run/a b:c", unix("/run/a b:c"));
+        check("relative path", "unix://dsd.socket", unix("dsd.socket"));
+        for text in [
+            "",
+            ":8125",
+            "udp://",
+            "agent",
+            "udp://agent:",
+            "agent:0",
+            "agent:65536",
+            "agent:x",
+            "::1:8125",
+            "[::1]",
+            "[agent]:8125",
+            "[::1:8125",
+            "unix://",
+            "unixgram://",
+            "unixstream:///run/a",
+            "tcp://agent:8125",
+            "udp://agent:8125/path",
+            "udp://a b:8125",
+        ] {
+            check("refused", text, None);
+        }
+    }
+
+    fn received(agent: &UdpSocket) -> String {
+        let wait = Some(Duration::from_secs(5));
+        agent.set_read_timeout(wait).unwrap();
+        let mut bytes = [0; 65_536];
+        let length = agent.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+
+    #[test]
+    fn a_refused_datagram_is_sent_again_at_once() {
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let place = agent.local_addr().unwrap();
+        let mut transport = Transport::new(Address::Udp("127.0.0.1".into(), place.port()));
+        assert!(matches!(transport.send(b"one"), Outcome::Sent));
+        assert_eq!(received(&agent), "one");
+        drop(agent);
+        assert!(matches!(transport.send(b"nobody hears"), Outcome::Sent));
+        // The refusal of that one comes with the next send, which would be lost without a retry.
+        let agent = UdpSocket::bind(place).unwrap();
+        assert!(matches!(transport.send(b"two"), Outcome::Sent));
+        assert_eq!(received(&agent), "two");
+        assert!(matches!(transport.send(&[0; 65_508]), Outcome::TooBig));
+        assert!(matches!(transport.send(b"still open"), Outcome::Sent));
+        assert_eq!(received(&agent), "still open");
+    }
+
+    #[test]
+    fn a_unix_socket_may_come_late_stall_and_come_again() {
+        let name = format!("dogstatsd-{}-{}", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        let mut transport = Transport::new(Address::UnixDatagram(path.clone()));
+        assert!(matches!(transport.send(b"early"), Outcome::Absent(_)));
+
+        let agent = UnixDatagram::bind(&path).unwrap();
+        let mut sent = 0;
+        while matches!(transport.send(b"more"), Outcome::Sent) {
+            sent += 1;
+        }
+        assert!(
+            matches!(transport.send(b"more"), Outcome::Busy(_)),
+            "after {sent}"
+        );
+        let mut bytes = [0; 16];
+        assert_eq!(agent.recv(&mut bytes).unwrap(), 4);
+        assert!(
+            matches!(transport.send(b"more"), Outcome::Sent),
+            "room again"
+        );
+
+        drop(agent);
+        assert!(matches!(transport.send(b"gone"), Outcome::Absent(_)));
+        std::fs::remove_file(&path).unwrap();
+        let agent = UnixDatagram::bind(&path).unwrap();
+        assert!(matches!(transport.send(b"back"), Outcome::Sent));
+        assert_eq!(agent.recv(&mut bytes).unwrap(), 4);
+        assert_eq!(&bytes[..4], b"back");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
