@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::encode::Values;
 use super::pack::Packer;
-use super::sample::{Context, Kind, Value};
+use super::sample::{Context, Value};
 
 /// Bounds of the aggregation.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +55,12 @@ impl Aggregate {
         if crowded && !self.contexts.contains_key(&context) {
             context.tags = self.overflow_tags.clone();
         }
-        let kind = context.kind;
         let Some(held) = self.contexts.get_mut(&context) else {
-            self.contexts.insert(context, Held::new(value, kind));
+            let held = Held {
+                samples: 1,
+                points: Points::from(value),
+            };
+            self.contexts.insert(context, held);
             return;
         };
         held.add(value);
@@ -81,28 +84,29 @@ impl Aggregate {
     }
 }
 
-impl Held {
-    fn new(value: Value, kind: Kind) -> Held {
-        let points = match value {
+impl From<Value> for Points {
+    fn from(value: Value) -> Points {
+        match value {
             Value::Whole(value) => Points::Sum(value.into()),
-            Value::Number(value) if kind == Kind::Gauge => Points::Last(value),
+            Value::Last(value) => Points::Last(value),
             Value::Number(value) => Points::Values(vec![value]),
             Value::Member(member) => Points::Members(BTreeMap::from([(member, 1)])),
-        };
-        Held { samples: 1, points }
+        }
     }
+}
 
-    /// A context's kind decides its points, so a value always meets its own kind.
+impl Held {
     fn add(&mut self, value: Value) {
         self.samples += 1;
         match (&mut self.points, value) {
             (Points::Sum(sum), Value::Whole(value)) => *sum += i128::from(value),
-            (Points::Last(last), Value::Number(value)) => *last = value,
+            (Points::Last(last), Value::Last(value)) => *last = value,
             (Points::Values(values), Value::Number(value)) => values.push(value),
             (Points::Members(members), Value::Member(member)) => {
                 *members.entry(member).or_default() += 1;
             }
-            (points, value) => unreachable!("{value:?} among {points:?}"),
+            // A context has one kind and a kind one sort of value, so this is never needed.
+            (points, value) => *points = Points::from(value),
         }
     }
 

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::aggregate::{Aggregate, Bounds};
-use super::encode::{Message, Origin, Values, encode};
+use super::encode::{Message, Origin, encode, encode_sample};
 use super::handle::{CountCell, TimingCell};
 use super::job::{Exporter, Item};
 use super::ledger::{Reason, Tally};
 use super::pack::Packer;
-use super::sample::{Context, Kind, Prepared, Value};
+use super::sample::{Context, Kind, Prepared};
 use super::tags::GlobalTags;
 use super::transport::Transport;
 use super::{CountHandle, Error, Event, Options, Sample, ServiceCheck, TimingHandle};
@@ -371,17 +371,251 @@ impl Prepared {
             return Item::Sample(self);
         }
         let mut line = Vec::new();
-        let number;
-        let values = match &self.value {
-            Value::Whole(value) => Values::Whole((*value).into()),
-            Value::Member(member) => Values::Member(member),
-            Value::Number(value) => {
-                number = [*value];
-                Values::Numbers(&number)
-            }
-        };
-        let message = Message::Metric(&self.context, values, self.unix_s);
-        encode(&mut line, &message, "", origin).expect("only events and checks can fail");
+        encode_sample(&mut line, &self, origin);
         Item::Line(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::net::UdpSocket;
+    use std::os::unix::net::UnixDatagram;
+    use std::path::PathBuf;
+    use std::thread;
+
+    use super::*;
+    use crate::dogstatsd::reading::{self, Read};
+    use crate::dogstatsd::{Address, Status};
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Flushes only when asked, to a socket path of its own.
+    fn options() -> (Options, PathBuf) {
+        let name = format!("dogstatsd-{}-{}", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        let options = Options {
+            address: Address::UnixDatagram(path.clone()),
+            flush_interval: Duration::from_secs(3_600),
+            ..Options::default()
+        };
+        (options, path)
+    }
+
+    fn started(options: Options) -> (Client, Guard) {
+        start(options, &Identity::default(), Clock::system()).unwrap()
+    }
+
+    /// Reads until the event `end`.
+    fn read_all(agent: &UnixDatagram) -> Vec<Read> {
+        agent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (mut all, mut bytes) = (Vec::new(), vec![0; 65_536]);
+        while all.last().is_none_or(|read: &Read| read.kind != "event") {
+            let length = agent.recv(&mut bytes).unwrap();
+            assert!(length <= 8_192, "a datagram of {length} bytes");
+            all.extend(reading::datagram(&bytes[..length]).unwrap());
+        }
+        all
+    }
+
+    #[track_caller]
+    fn check_ledger(rule: &str, client: &Client, dropped: &[(&'static str, u64)]) {
+        let ledger = client.ledger();
+        assert!(ledger.balances(), "{rule}: {ledger:?}");
+        assert_eq!(ledger.dropped, dropped, "{rule}");
+    }
+
+    fn offer_much(client: &Client, thread: u64) {
+        let count = client.count_handle("handle.count", &[]).unwrap();
+        let timing = client.timing_handle("handle.timing", &[]).unwrap();
+        for i in 0..1_000 {
+            count.add(1);
+            count.add(-2);
+            timing.record(Duration::from_millis(i % 10));
+            client
+                .count("count", 3, &[("thread", &(thread % 2).to_string())])
+                .unwrap();
+            client
+                .set("set", &format!("member {}", i % 100), &[])
+                .unwrap();
+            client.distribution("distribution", 0.5, &[]).unwrap();
+            if i % 300 == 0 {
+                client.flush(DEADLINE).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_between_threads_and_flushes() {
+        let (options, path) = options();
+        let agent = UnixDatagram::bind(&path).unwrap();
+        let (client, guard) = started(options);
+        let all = thread::scope(|scope| {
+            let reader = scope.spawn(|| read_all(&agent));
+            let callers: Vec<_> = (0..4)
+                .map(|thread| {
+                    scope.spawn({
+                        let client = &client;
+                        move || offer_much(client, thread)
+                    })
+                })
+                .collect();
+            callers
+                .into_iter()
+                .for_each(|caller| caller.join().unwrap());
+            client.flush(DEADLINE).unwrap();
+            client.event(&Event::new("end", "")).unwrap();
+            client.flush(DEADLINE).unwrap();
+            reader.join().unwrap()
+        });
+        let (mut sums, mut values) = (BTreeMap::<&str, f64>::new(), BTreeMap::<&str, usize>::new());
+        let mut members = BTreeSet::new();
+        for read in &all {
+            let numbers = read
+                .values
+                .iter()
+                .filter_map(|value| value.parse::<f64>().ok());
+            *sums.entry(&read.name).or_default() += numbers.sum::<f64>();
+            *values.entry(&read.name).or_default() += read.values.len();
+            if read.name == "set" {
+                members.extend(&read.values);
+            }
+        }
+        assert_eq!((sums["handle.count"], sums["count"]), (-4_000.0, 12_000.0));
+        assert_eq!(
+            (sums["handle.timing"], values["handle.timing"]),
+            (18_000.0, 4_000)
+        );
+        assert_eq!(
+            (sums["distribution"], values["distribution"]),
+            (2_000.0, 4_000)
+        );
+        assert_eq!(members.len(), 100, "as many as were different");
+        let ledger = client.ledger();
+        assert_eq!(
+            (ledger.offered, ledger.sent, ledger.pending),
+            (24_001, 24_001, 0)
+        );
+        check_ledger("at rest", &client, &[]);
+        assert!(client.datagrams_sent() > 0 && client.bytes_sent() > 24_000);
+        assert!(guard.stop(DEADLINE).flushed);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn an_absent_agent_is_waited_for_within_a_bound() {
+        let (options, path) = options();
+        let (client, guard) = started(options);
+        client.count("early", 1, &[]).unwrap();
+        let error = client.flush(DEADLINE).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("cannot send to unix://{}", path.display())),
+            "{error}"
+        );
+        assert_eq!(client.last_error(), Some(error));
+        assert_eq!(client.ledger().pending, 1);
+        check_ledger("held, not lost", &client, &[]);
+        let agent = UnixDatagram::bind(&path).unwrap();
+        client.event(&Event::new("end", "")).unwrap();
+        client.flush(DEADLINE).unwrap();
+        assert_eq!(read_all(&agent)[0].name, "early");
+        assert_eq!(client.last_error(), None);
+
+        drop(agent);
+        client.count("late", 1, &[]).unwrap();
+        assert!(!guard.stop(DEADLINE).flushed);
+        check_ledger("given up with the stop", &client, &[("not_sent", 1)]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn every_drop_has_a_reason() {
+        let (mut options, path) = options();
+        options.backlog_bytes_max = 2_000;
+        options.datagram_bytes_max = Some(1_000);
+        options.contexts_max = 2;
+        let (client, guard) = started(options);
+        let long = "x".repeat(990);
+        client.gauge("nan", f64::NAN, &[]).unwrap_err();
+        client.event(&Event::new("", "no title")).unwrap_err();
+        client
+            .check(&ServiceCheck::new("", Status::Ok))
+            .unwrap_err();
+        let mut refused = vec![("invalid", 3)];
+        check_ledger("refused at the door", &client, &refused);
+        client.set("s", &long, &[]).unwrap();
+        client.set("too.long", &long, &[]).unwrap();
+        client.flush(DEADLINE).unwrap_err();
+        refused.push(("too_big", 1));
+        check_ledger("longer than a datagram", &client, &refused);
+        for member in 0..10 {
+            client
+                .set("s", &format!("{}{member}", &long[1..]), &[])
+                .unwrap();
+        }
+        client.flush(DEADLINE).unwrap_err();
+        refused.insert(1, ("queue_full", 9));
+        check_ledger("two datagrams fit the backlog", &client, &refused);
+
+        let count = client.count_handle("handle", &[("a", "1")]).unwrap();
+        let timing = client.timing_handle("handle", &[]).unwrap();
+        assert_eq!(
+            client.count_handle("other", &[]).unwrap_err(),
+            Error::Handles(2)
+        );
+        client.count_handle("handle", &[("a", "1")]).unwrap();
+        guard.stop(DEADLINE);
+        count.add(5);
+        let lost = 20_000;
+        (0..lost).for_each(|_| timing.record(DEADLINE));
+        let error = client.count("n", 1, &[]).unwrap_err();
+        assert_eq!(error, Error::Dropped(Dropped::Stopped));
+        let buffered = 8 * 2_048;
+        refused.insert(2, ("buffer_full", lost - buffered));
+        refused.insert(3, ("stopped", buffered + 2));
+        refused.push(("not_sent", 2));
+        check_ledger("after the stop", &client, &refused);
+        assert!(!path.exists(), "a client never binds the Agent's path");
+    }
+
+    #[test]
+    fn a_rate_sends_about_one_in_n_and_books_the_others() {
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        agent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (mut options, _) = options();
+        options.address = Address::Udp("127.0.0.1".into(), agent.local_addr().unwrap().port());
+        let (client, _guard) = started(options);
+        for _ in 0..200 {
+            client
+                .offer(&Sample::histogram("h", 1.0).rate(0.25))
+                .unwrap();
+        }
+        client.flush(DEADLINE).unwrap();
+        let mut bytes = [0; 2_048];
+        let length = agent.recv(&mut bytes).unwrap();
+        let read = reading::datagram(&bytes[..length]).unwrap().remove(0);
+        let sent = read.values.len() as u64;
+        assert_eq!(read.fields, [("@".to_string(), "0.25".to_string())]);
+        assert!((10..=100).contains(&sent), "about 50 of 200: {sent}");
+        assert_eq!(client.ledger().sent, sent);
+        check_ledger("drawn by lot", &client, &[("sampled", 200 - sent)]);
+    }
+
+    #[test]
+    fn a_client_switched_off_sends_nothing() {
+        let (mut options, path) = options();
+        options.enabled = false;
+        let agent = UnixDatagram::bind(&path).unwrap();
+        agent.set_nonblocking(true).unwrap();
+        let (client, guard) = started(options);
+        client.count("n", 1, &[]).unwrap();
+        client.count_handle("n", &[]).unwrap().add(1);
+        client.timing_handle("t", &[]).unwrap().record(DEADLINE);
+        client.flush(DEADLINE).unwrap();
+        check_ledger("all disabled", &client, &[("disabled", 3)]);
+        assert!(guard.stop(DEADLINE).flushed);
+        let nothing = agent.recv(&mut [0; 16]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -6,16 +6,18 @@
 
 use std::io::Write;
 
-use super::sample::{Alert, Context, Event, Priority, ServiceCheck};
+use super::sample::{Alert, Context, Event, Prepared, Priority, ServiceCheck, Value};
 use super::{Error, clean};
 use crate::identity::Identity;
 
 /// One line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Message<'a> {
-    /// A metric without its values' type letters; the values must suit the context's kind.
+    /// The values must suit the context's kind.
     Metric(&'a Context, Values<'a>, Option<u64>),
+    /// Something that happened.
     Event(&'a Event<'a>),
+    /// A verdict.
     Check(&'a ServiceCheck<'a>),
 }
 
@@ -119,6 +121,21 @@ pub(super) fn encode(
             Ok(())
         }
     }
+}
+
+/// Appends the line of one sample alone.
+pub(super) fn encode_sample(out: &mut Vec<u8>, sample: &Prepared, origin: &Origin) {
+    let number;
+    let values = match &sample.value {
+        Value::Whole(value) => Values::Whole((*value).into()),
+        Value::Member(member) => Values::Member(member),
+        Value::Last(value) | Value::Number(value) => {
+            number = [*value];
+            Values::Numbers(&number)
+        }
+    };
+    let message = Message::Metric(&sample.context, values, sample.unix_s);
+    encode(out, &message, "", origin).expect("only events and checks can fail");
 }
 
 /// What stands before the first value.
@@ -226,23 +243,13 @@ mod tests {
 
     use super::*;
     use crate::dogstatsd::reading::{self, Read};
-    use crate::dogstatsd::sample::{Kind, Sample, Status, Value};
+    use crate::dogstatsd::sample::{Kind, Sample, Status};
     use crate::dogstatsd::tags::GlobalTags;
 
     fn written(sample: &Sample<'_>, identity: &Identity) -> Result<Vec<u8>, Error> {
         let prepared = sample.prepare(&GlobalTags::of(identity))?;
-        let number;
-        let values = match &prepared.value {
-            Value::Whole(value) => Values::Whole((*value).into()),
-            Value::Member(member) => Values::Member(member),
-            Value::Number(value) => {
-                number = [*value];
-                Values::Numbers(&number)
-            }
-        };
         let mut out = Vec::new();
-        let message = Message::Metric(&prepared.context, values, prepared.unix_s);
-        encode(&mut out, &message, "", &Origin::of(identity, None))?;
+        encode_sample(&mut out, &prepared, &Origin::of(identity, None));
         Ok(out)
     }
 

@@ -138,8 +138,12 @@ impl Packer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::dogstatsd::reading;
     use crate::dogstatsd::sample::Kind;
+    use crate::dogstatsd::tags::GlobalTags;
 
     fn packer(bytes_max: usize, backlog_bytes_max: usize) -> (Packer, Arc<Tally>) {
         let tally = Arc::new(Tally::default());
@@ -230,5 +234,47 @@ mod tests {
             [("two\n".into(), 1), ("six\n".into(), 1)]
         );
         assert_eq!(tally.dropped(), [("queue_full", 1)]);
+    }
+
+    /// A word, one in ten of them long.
+    fn word() -> impl Strategy<Value = String> {
+        (0..10, "[a|:,\n#]{1,12}").prop_map(|(long, word)| match long {
+            0 => word.repeat(30),
+            _ => format!("w{word}"),
+        })
+    }
+
+    fn sample_line() -> impl Strategy<Value = (String, String, Vec<f64>)> {
+        (word(), word(), prop::collection::vec(-1e9..1e9, 0..80))
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_is_over_its_limit_and_no_value_is_lost(
+            bytes_max in 1_usize..400, lines in prop::collection::vec(sample_line(), 0..12),
+        ) {
+            let (mut packer, tally) = packer(bytes_max, usize::MAX);
+            let mut values_in = 0;
+            for (name, tag, values) in &lines {
+                let tags = GlobalTags::default().with(&[("k", tag)]);
+                let Ok(context) = Context::new(Kind::Histogram, name, tags) else { continue };
+                tally.hold(values.len() as u64 + 1);
+                packer.push_values(&context, values);
+                packer.push_metric(&context, Values::Numbers(&[1.0]), 1);
+                values_in += values.len() + 1;
+            }
+            packer.close();
+            let mut values_out = 0;
+            while let Some(datagram) = packer.pop() {
+                prop_assert!(datagram.bytes.len() <= bytes_max);
+                let read = reading::datagram(&datagram.bytes).unwrap();
+                let values: usize = read.iter().map(|read| read.values.len()).sum();
+                prop_assert_eq!(values as u64, datagram.samples);
+                values_out += values;
+            }
+            prop_assert_eq!(values_out as u64, tally.held(), "what is held is what goes out");
+            let too_big: u64 = tally.dropped().iter().map(|(_, count)| count).sum();
+            prop_assert_eq!(values_in as u64, values_out as u64 + too_big);
+        }
     }
 }

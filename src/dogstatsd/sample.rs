@@ -128,7 +128,7 @@ impl<'a> Sample<'a> {
 
     /// Checks and cleans everything, once and for all.
     pub(super) fn prepare(&self, globals: &GlobalTags) -> Result<Prepared, Error> {
-        let value = self.value.checked()?;
+        let value = self.checked()?;
         let stamped = matches!(self.kind, Kind::Count | Kind::Gauge);
         if let Some(unix_s) = self.unix_s
             && (unix_s == 0 || !stamped)
@@ -149,23 +149,22 @@ impl<'a> Sample<'a> {
             unix_s: self.unix_s,
         })
     }
+
+    fn checked(&self) -> Result<Value, Error> {
+        match self.value {
+            Raw::Whole(value) => Ok(Value::Whole(value)),
+            Raw::Number(value) if !value.is_finite() => Err(Error::Value(value)),
+            Raw::Number(value) if self.kind == Kind::Gauge => Ok(Value::Last(value)),
+            Raw::Number(value) => Ok(Value::Number(value)),
+            Raw::Member("") => Err(Error::Member),
+            Raw::Member(member) => Ok(Value::Member(clean::field(member).into())),
+        }
+    }
 }
 
 /// Exact to the nanosecond: one division, rounded once.
 pub(super) fn milliseconds(took: Duration) -> f64 {
     took.as_nanos() as f64 / 1e6
-}
-
-impl Raw<'_> {
-    fn checked(&self) -> Result<Value, Error> {
-        match *self {
-            Raw::Whole(value) => Ok(Value::Whole(value)),
-            Raw::Number(value) if value.is_finite() => Ok(Value::Number(value)),
-            Raw::Number(value) => Err(Error::Value(value)),
-            Raw::Member("") => Err(Error::Member),
-            Raw::Member(member) => Ok(Value::Member(clean::field(member).into())),
-        }
-    }
 }
 
 /// A sample in order, cleaned, with all its tags.
@@ -206,8 +205,13 @@ impl Context {
 /// A value that may go on the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
+    /// Of a count.
     Whole(i64),
+    /// Of a gauge.
+    Last(f64),
+    /// Of a histogram, distribution or timing.
     Number(f64),
+    /// Of a set.
     Member(Box<str>),
 }
 
