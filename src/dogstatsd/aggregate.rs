@@ -60,7 +60,11 @@ impl Aggregate {
                 samples: 1,
                 points: Points::from(value),
             };
-            self.contexts.insert(context, held);
+            if held.is_full(&self.bounds) {
+                held.pack(&context, packer);
+            } else {
+                self.contexts.insert(context, held);
+            }
             return;
         };
         held.add(value);
