@@ -1,0 +1,265 @@
+//! Samples of one context become one line: counts are added up, gauges keep the last value, sets
+//! their different members, all others their values.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::encode::Values;
+use super::pack::Packer;
+use super::sample::{Context, Value};
+
+/// Bounds of the aggregation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) contexts_max: usize,
+    pub(super) set_members_max: usize,
+    pub(super) values_max: usize,
+}
+
+/// What came in since the last flush, by context.
+#[derive(Debug)]
+pub(super) struct Aggregate {
+    bounds: Bounds,
+    /// Tags of a context that stands for those beyond the bound.
+    overflow_tags: Box<str>,
+    contexts: HashMap<Context, Held>,
+}
+
+/// Points of one context.
+#[derive(Debug)]
+pub(super) struct Held {
+    samples: u64,
+    points: Points,
+}
+
+#[derive(Debug)]
+enum Points {
+    Sum(i128),
+    Last(f64),
+    /// Each with the number of samples that named it.
+    Members(BTreeMap<Box<str>, u64>),
+    Values(Vec<f64>),
+}
+
+impl Aggregate {
+    pub(super) fn new(bounds: Bounds, overflow_tags: String) -> Aggregate {
+        Aggregate {
+            bounds,
+            overflow_tags: overflow_tags.into(),
+            contexts: HashMap::new(),
+        }
+    }
+
+    /// Takes one sample in. A context that is full goes to the packer, so no sample is lost.
+    pub(super) fn add(&mut self, mut context: Context, value: Value, packer: &mut Packer) {
+        let crowded = self.contexts.len() >= self.bounds.contexts_max;
+        if crowded && !self.contexts.contains_key(&context) {
+            context.tags = self.overflow_tags.clone();
+        }
+        let Some(held) = self.contexts.get_mut(&context) else {
+            let held = Held {
+                samples: 1,
+                points: Points::from(value),
+            };
+            if held.is_full(&self.bounds) {
+                held.pack(&context, packer);
+            } else {
+                self.contexts.insert(context, held);
+            }
+            return;
+        };
+        held.add(value);
+        if held.is_full(&self.bounds)
+            && let Some(held) = self.contexts.remove(&context)
+        {
+            held.pack(&context, packer);
+        }
+    }
+
+    /// Whether even the contexts that stand for others are too many: time to flush.
+    pub(super) fn is_full(&self) -> bool {
+        self.contexts.len() >= self.bounds.contexts_max.saturating_mul(2)
+    }
+
+    /// Everything held, by name, leaving nothing.
+    pub(super) fn drain(&mut self) -> Vec<(Context, Held)> {
+        let mut all: Vec<_> = self.contexts.drain().collect();
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+}
+
+impl From<Value> for Points {
+    fn from(value: Value) -> Points {
+        match value {
+            Value::Whole(value) => Points::Sum(value.into()),
+            Value::Last(value) => Points::Last(value),
+            Value::Number(value) => Points::Values(vec![value]),
+            Value::Member(member) => Points::Members(BTreeMap::from([(member, 1)])),
+        }
+    }
+}
+
+impl Held {
+    fn add(&mut self, value: Value) {
+        self.samples += 1;
+        match (&mut self.points, value) {
+            (Points::Sum(sum), Value::Whole(value)) => *sum += i128::from(value),
+            (Points::Last(last), Value::Last(value)) => *last = value,
+            (Points::Values(values), Value::Number(value)) => values.push(value),
+            (Points::Members(members), Value::Member(member)) => {
+                *members.entry(member).or_default() += 1;
+            }
+            // A context has one kind and a kind one sort of value, so this is never needed.
+            (points, value) => *points = Points::from(value),
+        }
+    }
+
+    fn is_full(&self, bounds: &Bounds) -> bool {
+        match &self.points {
+            Points::Sum(_) | Points::Last(_) => false,
+            Points::Members(members) => members.len() >= bounds.set_members_max,
+            Points::Values(values) => values.len() >= bounds.values_max,
+        }
+    }
+
+    /// Writes the lines of this context.
+    pub(super) fn pack(&self, context: &Context, packer: &mut Packer) {
+        match &self.points {
+            Points::Sum(sum) => packer.push_metric(context, Values::Whole(*sum), self.samples),
+            Points::Last(last) => {
+                packer.push_metric(context, Values::Numbers(&[*last]), self.samples);
+            }
+            Points::Members(members) => {
+                for (member, samples) in members {
+                    packer.push_metric(context, Values::Member(member), *samples);
+                }
+            }
+            Points::Values(values) => packer.push_values(context, values),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::dogstatsd::encode::Origin;
+    use crate::dogstatsd::ledger::Tally;
+    use crate::dogstatsd::sample::Sample;
+    use crate::dogstatsd::tags::GlobalTags;
+
+    const BOUNDS: Bounds = Bounds {
+        contexts_max: 2,
+        set_members_max: 3,
+        values_max: 3,
+    };
+
+    /// The lines that leave: those of full contexts first, then those of the flush.
+    #[track_caller]
+    fn check(rule: &str, samples: &[Sample<'_>], expected: &str) {
+        let tally = Arc::new(Tally::default());
+        let mut packer = Packer::new(1_432, 1 << 20, Origin::default(), tally.clone());
+        let mut aggregate = Aggregate::new(BOUNDS, "overflow:true".into());
+        for sample in samples {
+            let prepared = sample.prepare(&GlobalTags::default()).unwrap();
+            tally.hold(1);
+            aggregate.add(prepared.context, prepared.value, &mut packer);
+        }
+        for (context, held) in aggregate.drain() {
+            held.pack(&context, &mut packer);
+        }
+        packer.close();
+        let (text, count) = packer.pop().map_or_else(Default::default, |datagram| {
+            (String::from_utf8(datagram.bytes).unwrap(), datagram.samples)
+        });
+        assert_eq!(text, expected, "{rule}");
+        assert_eq!(
+            count,
+            samples.len() as u64,
+            "{rule}: every sample is in a line"
+        );
+        assert!(aggregate.drain().is_empty(), "{rule}: nothing is left");
+    }
+
+    #[test]
+    fn samples_of_one_context_become_one_line() {
+        let count = |value| Sample::count("n", value);
+        check("nothing", &[], "");
+        check(
+            "counts are added up",
+            &[count(1), count(-3), count(5)],
+            "n:3|c\n",
+        );
+        check("a sum of 0 is a sum", &[count(1), count(-1)], "n:0|c\n");
+        check(
+            "past 64 bits",
+            &[count(i64::MAX), count(1)],
+            "n:9223372036854775808|c\n",
+        );
+        check(
+            "the last gauge",
+            &[Sample::gauge("g", 1.0), Sample::gauge("g", 2.5)],
+            "g:2.5|g\n",
+        );
+        let set = |member| Sample::set("s", member);
+        check(
+            "different members",
+            &[set("b"), set("a"), set("b")],
+            "s:a|s\ns:b|s\n",
+        );
+        let value = |value| Sample::histogram("h", value);
+        check(
+            "values share a line",
+            &[value(2.0), value(1.0)],
+            "h:2:1|h\n",
+        );
+        check(
+            "a rate has a line of its own",
+            &[value(2.0), value(1.0).rate(0.5), value(3.0)],
+            "h:2:3|h\nh:1|h|@0.5\n",
+        );
+        check(
+            "the order of tags does not matter",
+            &[
+                count(1).tags(&[("a", "1"), ("b", "2")]),
+                count(1).tags(&[("b", "2"), ("a", "1")]),
+            ],
+            "n:2|c|#a:1,b:2\n",
+        );
+        check(
+            "types of one name stay apart",
+            &[Sample::histogram("x", 1.0), Sample::distribution("x", 2.0)],
+            "x:1|h\nx:2|d\n",
+        );
+    }
+
+    #[test]
+    fn at_a_bound_nothing_is_lost() {
+        let value = |value| Sample::histogram("h", value);
+        check(
+            "the limit flushes that line",
+            &[value(1.0), value(2.0), value(3.0), value(4.0)],
+            "h:1:2:3|h\nh:4|h\n",
+        );
+        let set = |member| Sample::set("s", member);
+        check(
+            "as it does with members",
+            &[set("a"), set("b"), set("c"), set("d")],
+            "s:a|s\ns:b|s\ns:c|s\ns:d|s\n",
+        );
+        let count = |tags| Sample::count("n", 1).tags(tags);
+        check(
+            "contexts beyond the bound share one a metric",
+            &[
+                count(&[("a", "1")]),
+                count(&[("a", "2")]),
+                count(&[("a", "3")]),
+                count(&[("a", "4")]),
+                count(&[("a", "1")]),
+                Sample::count("m", 1),
+            ],
+            "m:1|c|#overflow:true\nn:2|c|#a:1\nn:1|c|#a:2\nn:2|c|#overflow:true\n",
+        );
+    }
+}

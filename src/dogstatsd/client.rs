@@ -1,0 +1,654 @@
+//! The client: checks and cleans on the caller's thread, offers to the worker, never waits.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::aggregate::{Aggregate, Bounds};
+use super::encode::{Message, Origin, encode, encode_sample};
+use super::handle::{CountCell, TimingCell};
+use super::job::{Exporter, Item};
+use super::ledger::{Reason, Tally};
+use super::pack::Packer;
+use super::sample::{Context, Kind, Prepared};
+use super::tags::GlobalTags;
+use super::transport::Transport;
+use super::{CountHandle, Error, Event, Options, Sample, ServiceCheck, TimingHandle};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::worker::{self, AskError, Dropped, Guard, Ledger, Limits, Stats};
+
+/// Sends samples, events and checks. Cheap to clone; all clones share one worker.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Core>);
+
+/// What a client and its handles share.
+#[derive(Debug)]
+pub(super) struct Core {
+    queue: worker::Handle<Item>,
+    shared: Arc<Shared>,
+}
+
+/// What callers and the worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) enabled: bool,
+    pub(super) tally: Arc<Tally>,
+    pub(super) stopped: AtomicBool,
+    globals: GlobalTags,
+    origin: Origin,
+    handles_max: usize,
+    series: Mutex<Series>,
+}
+
+/// Series that have a handle.
+#[derive(Default)]
+pub(super) struct Series {
+    pub(super) counts: BTreeMap<Context, Arc<CountCell>>,
+    pub(super) timings: BTreeMap<Context, Arc<TimingCell>>,
+}
+
+/// Starts the thread `dd-dogstatsd` and gives a client to it. Does not look for the Agent yet.
+///
+/// # Errors
+/// When the system refuses another thread.
+pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<(Client, Guard)> {
+    let globals = GlobalTags::of(identity);
+    let origin = Origin::of(identity, options.cardinality);
+    let tally = Arc::new(Tally::default());
+    let bytes_max = options.datagram_bytes_max;
+    let bytes_max = bytes_max.unwrap_or_else(|| options.address.datagram_bytes_max());
+    let backlog = options.backlog_bytes_max;
+    let packer = Packer::new(bytes_max, backlog, origin.clone(), tally.clone());
+    let bounds = Bounds {
+        contexts_max: options.contexts_max,
+        set_members_max: options.set_members_max,
+        values_max: options.values_max,
+    };
+    let aggregate = Aggregate::new(bounds, globals.with(&[("overflow", "true")]));
+    let shared = Arc::new(Shared {
+        enabled: options.enabled,
+        tally,
+        stopped: AtomicBool::new(false),
+        globals,
+        origin,
+        handles_max: options.contexts_max,
+        series: Mutex::default(),
+    });
+    let limits = Limits {
+        queue_items_max: options.queue_items_max,
+        queue_bytes_max: options.queue_bytes_max,
+        flush_interval: options.flush_interval,
+        ..Limits::default()
+    };
+    let transport = Transport::new(options.address);
+    let exporter = Exporter::new(shared.clone(), aggregate, packer, transport);
+    let (queue, guard) = worker::start("dd-dogstatsd", limits, clock, exporter)?;
+    Ok((Client(Arc::new(Core { queue, shared })), guard))
+}
+
+/// Calls for one sample. Each says `Err` if the sample cannot be sent; it is counted already, so a
+/// caller may ignore that.
+impl Client {
+    /// Adds to a count.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn count(&self, name: &str, value: i64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::count(name, value).tags(tags))
+    }
+
+    /// Sets a gauge.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn gauge(&self, name: &str, value: f64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::gauge(name, value).tags(tags))
+    }
+
+    /// Puts a member into a set: the Agent counts different members.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn set(&self, name: &str, member: &str, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::set(name, member).tags(tags))
+    }
+
+    /// Adds a value to a histogram.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn histogram(&self, name: &str, value: f64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::histogram(name, value).tags(tags))
+    }
+
+    /// Adds a value to a distribution.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn distribution(&self, name: &str, value: f64, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::distribution(name, value).tags(tags))
+    }
+
+    /// Adds a duration to a timing.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn timing(&self, name: &str, took: Duration, tags: &[(&str, &str)]) -> Result<(), Error> {
+        self.offer(&Sample::timing(name, took).tags(tags))
+    }
+
+    /// Any sample, with a rate or a time if it has one.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn offer(&self, sample: &Sample<'_>) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        self.0.queue(|| {
+            let prepared = sample.prepare(&shared.globals)?;
+            let one_in = prepared.context.one_in;
+            if one_in > 1 && fastrand::u32(..one_in) != 0 {
+                return Ok(None);
+            }
+            Ok(Some(prepared.into_item(&shared.origin)))
+        })
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn event(&self, event: &Event<'_>) -> Result<(), Error> {
+        self.queue_line(&Message::Event(event), event.tags)
+    }
+
+    /// Sends the verdict of a check.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn check(&self, check: &ServiceCheck<'_>) -> Result<(), Error> {
+        self.queue_line(&Message::Check(check), check.tags)
+    }
+
+    fn queue_line(&self, message: &Message<'_>, tags: &[(&str, &str)]) -> Result<(), Error> {
+        let shared = &self.0.shared;
+        self.0.queue(|| {
+            let mut line = Vec::new();
+            encode(
+                &mut line,
+                message,
+                &shared.globals.with(tags),
+                &shared.origin,
+            )?;
+            Ok(Some(Item::Line(line)))
+        })
+    }
+}
+
+/// Handles for series known beforehand, for where every nanosecond counts.
+impl Client {
+    /// A handle for one count. The same name and tags give the same series.
+    ///
+    /// # Errors
+    /// [`Error::Name`], or [`Error::Handles`] when there are too many.
+    pub fn count_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<CountHandle, Error> {
+        let shared = &self.0.shared;
+        let context = Context::new(Kind::Count, name, shared.globals.with(tags))?;
+        let mut series = shared.series();
+        if let Some(cell) = series.counts.get(&context) {
+            return Ok(CountHandle(cell.clone()));
+        }
+        series.check_room(shared.handles_max)?;
+        let cell = Arc::new(CountCell::new(context.clone()));
+        series.counts.insert(context, cell.clone());
+        Ok(CountHandle(cell))
+    }
+
+    /// A handle for one timing. The same name and tags give the same series.
+    ///
+    /// # Errors
+    /// [`Error::Name`], or [`Error::Handles`] when there are too many.
+    pub fn timing_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<TimingHandle, Error> {
+        let shared = &self.0.shared;
+        let context = Context::new(Kind::Timing, name, shared.globals.with(tags))?;
+        let mut series = shared.series();
+        let cell = match series.timings.get(&context) {
+            Some(cell) => cell.clone(),
+            None => {
+                series.check_room(shared.handles_max)?;
+                let cell = Arc::new(TimingCell::new(context.clone()));
+                series.timings.insert(context, cell.clone());
+                cell
+            }
+        };
+        let core = self.0.clone();
+        Ok(TimingHandle { cell, core })
+    }
+}
+
+/// What the client says about itself.
+impl Client {
+    /// Sends all that was offered before, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`AskError`]: no answer in time, no worker, or nobody who took the datagrams.
+    pub fn flush(&self, deadline: Duration) -> Result<(), AskError> {
+        self.0.queue.flush(deadline)
+    }
+
+    /// Where every sample, event and check went. A line of five samples counts as five.
+    pub fn ledger(&self) -> Ledger {
+        let shared = &self.0.shared;
+        let waiting = shared.series().waiting();
+        let mut dropped = shared.tally.dropped();
+        let mut pending = self.0.queue.stats().pending + shared.tally.held();
+        if shared.stopped.load(Ordering::Relaxed) {
+            add_to(
+                &mut dropped,
+                Reason::NAMES[Reason::Stopped as usize],
+                waiting,
+            );
+        } else {
+            pending += waiting;
+        }
+        Ledger {
+            unit: "samples",
+            offered: shared.tally.offered() + waiting,
+            sent: shared.tally.sent(),
+            dropped,
+            pending,
+        }
+    }
+
+    /// Counters of the worker; its items are single calls, without those of handles.
+    pub fn stats(&self) -> Stats {
+        self.0.queue.stats()
+    }
+
+    /// What the last flush said, if it failed.
+    pub fn last_error(&self) -> Option<String> {
+        self.stats().last_error
+    }
+
+    /// Datagrams that the socket took.
+    pub fn datagrams_sent(&self) -> u64 {
+        self.0.shared.tally.datagrams()
+    }
+
+    /// Bytes of these datagrams.
+    pub fn bytes_sent(&self) -> u64 {
+        self.0.shared.tally.bytes()
+    }
+}
+
+fn add_to(dropped: &mut Vec<(&'static str, u64)>, reason: &'static str, count: u64) {
+    match dropped.iter_mut().find(|(name, _)| *name == reason) {
+        Some((_, dropped)) => *dropped += count,
+        None if count > 0 => dropped.push((reason, count)),
+        None => {}
+    }
+}
+
+impl Core {
+    /// Books one sample and queues what `make` gives; nothing means that it lost the draw.
+    fn queue(&self, make: impl FnOnce() -> Result<Option<Item>, Error>) -> Result<(), Error> {
+        if !self.shared.enabled {
+            self.drop_sample(Reason::Disabled);
+            return Ok(());
+        }
+        let item = match make() {
+            Ok(Some(item)) => item,
+            Ok(None) => {
+                self.drop_sample(Reason::Sampled);
+                return Ok(());
+            }
+            Err(error) => {
+                self.drop_sample(Reason::Invalid);
+                return Err(error);
+            }
+        };
+        self.shared.tally.offer(1);
+        self.queue.offer(item).map_err(|dropped| {
+            let reason = match dropped {
+                Dropped::Full => Reason::QueueFull,
+                Dropped::Stopped => Reason::Stopped,
+            };
+            self.shared.tally.refuse(reason, 1);
+            Error::Dropped(dropped)
+        })
+    }
+
+    /// Books one sample that goes no further.
+    pub(super) fn drop_sample(&self, reason: Reason) {
+        self.shared.tally.offer(1);
+        self.shared.tally.refuse(reason, 1);
+    }
+
+    /// Lets the worker empty the buffers of crowded timings. If it cannot, the next flush will.
+    pub(super) fn ask_to_collect(&self) {
+        let _ = self.queue.offer(Item::Collect);
+    }
+}
+
+impl Shared {
+    pub(super) fn series(&self) -> MutexGuard<'_, Series> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Series {
+    fn check_room(&self, max: usize) -> Result<(), Error> {
+        if self.counts.len() + self.timings.len() < max {
+            Ok(())
+        } else {
+            Err(Error::Handles(max))
+        }
+    }
+
+    fn waiting(&self) -> u64 {
+        let counts = self.counts.values().map(|cell| cell.waiting());
+        let timings = self.timings.values().map(|cell| cell.waiting());
+        counts.chain(timings).sum()
+    }
+}
+
+impl std::fmt::Debug for Series {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Series")
+            .field("counts", &self.counts.len())
+            .field("timings", &self.timings.len())
+            .finish()
+    }
+}
+
+impl Prepared {
+    /// Counts with a rate and all that has a timestamp travel alone; the rest is aggregated.
+    fn into_item(self, origin: &Origin) -> Item {
+        let alone = self.context.kind == Kind::Count && self.context.one_in > 1;
+        if self.unix_s.is_none() && !alone {
+            return Item::Sample(self);
+        }
+        let mut line = Vec::new();
+        encode_sample(&mut line, &self, origin);
+        Item::Line(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::net::UdpSocket;
+    use std::os::unix::net::UnixDatagram;
+    use std::path::PathBuf;
+    use std::thread;
+
+    use super::*;
+    use crate::dogstatsd::reading::{self, Read};
+    use crate::dogstatsd::{Address, Status};
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Flushes only when asked, to a socket path of its own.
+    fn options() -> (Options, PathBuf) {
+        let name = format!("dogstatsd-{}-{}", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        let options = Options {
+            address: Address::UnixDatagram(path.clone()),
+            flush_interval: Duration::from_secs(3_600),
+            ..Options::default()
+        };
+        (options, path)
+    }
+
+    fn started(options: Options) -> (Client, Guard) {
+        start(options, &Identity::default(), Clock::system()).unwrap()
+    }
+
+    /// Reads until the event `end`.
+    fn read_all(agent: &UnixDatagram) -> Vec<Read> {
+        agent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (mut all, mut bytes) = (Vec::new(), vec![0; 65_536]);
+        while all.last().is_none_or(|read: &Read| read.kind != "event") {
+            let length = agent.recv(&mut bytes).unwrap();
+            assert!(length <= 8_192, "a datagram of {length} bytes");
+            all.extend(reading::datagram(&bytes[..length]).unwrap());
+        }
+        all
+    }
+
+    #[track_caller]
+    fn check_ledger(rule: &str, client: &Client, dropped: &[(&'static str, u64)]) {
+        let ledger = client.ledger();
+        assert!(ledger.balances(), "{rule}: {ledger:?}");
+        assert_eq!(ledger.dropped, dropped, "{rule}");
+    }
+
+    fn offer_much(client: &Client, thread: u64) {
+        let count = client.count_handle("handle.count", &[]).unwrap();
+        let timing = client.timing_handle("handle.timing", &[]).unwrap();
+        for i in 0..1_000 {
+            count.add(1);
+            count.add(-2);
+            timing.record(Duration::from_millis(i % 10));
+            client
+                .count("count", 3, &[("thread", &(thread % 2).to_string())])
+                .unwrap();
+            client
+                .set("set", &format!("member {}", i % 100), &[])
+                .unwrap();
+            client.distribution("distribution", 0.5, &[]).unwrap();
+            if i % 300 == 0 {
+                // A reader that is slow to wake makes this an error, but loses nothing.
+                let _ = client.flush(DEADLINE);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_between_threads_and_flushes() {
+        let (options, path) = options();
+        let agent = UnixDatagram::bind(&path).unwrap();
+        let (client, guard) = started(options);
+        let all = thread::scope(|scope| {
+            let reader = scope.spawn(|| read_all(&agent));
+            let callers: Vec<_> = (0..4)
+                .map(|thread| {
+                    scope.spawn({
+                        let client = &client;
+                        move || offer_much(client, thread)
+                    })
+                })
+                .collect();
+            callers
+                .into_iter()
+                .for_each(|caller| caller.join().unwrap());
+            while client.flush(DEADLINE).is_err() {}
+            client.event(&Event::new("end", "")).unwrap();
+            while client.flush(DEADLINE).is_err() {}
+            reader.join().unwrap()
+        });
+        let (mut sums, mut values) = (BTreeMap::<&str, f64>::new(), BTreeMap::<&str, usize>::new());
+        let mut members = BTreeSet::new();
+        for read in &all {
+            let numbers = read
+                .values
+                .iter()
+                .filter_map(|value| value.parse::<f64>().ok());
+            *sums.entry(&read.name).or_default() += numbers.sum::<f64>();
+            *values.entry(&read.name).or_default() += read.values.len();
+            if read.name == "set" {
+                members.extend(&read.values);
+            }
+        }
+        assert_eq!((sums["handle.count"], sums["count"]), (-4_000.0, 12_000.0));
+        assert_eq!(
+            (sums["handle.timing"], values["handle.timing"]),
+            (18_000.0, 4_000)
+        );
+        assert_eq!(
+            (sums["distribution"], values["distribution"]),
+            (2_000.0, 4_000)
+        );
+        assert_eq!(members.len(), 100, "as many as were different");
+        let ledger = client.ledger();
+        assert_eq!(
+            (ledger.offered, ledger.sent, ledger.pending),
+            (24_001, 24_001, 0)
+        );
+        check_ledger("at rest", &client, &[]);
+        assert!(client.datagrams_sent() > 0 && client.bytes_sent() > 24_000);
+        assert!(guard.stop(DEADLINE).flushed);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn an_absent_agent_is_waited_for_within_a_bound() {
+        let (options, path) = options();
+        let (client, guard) = started(options);
+        client.count("early", 1, &[]).unwrap();
+        let error = client.flush(DEADLINE).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("cannot send to unix://{}", path.display())),
+            "{error}"
+        );
+        assert_eq!(client.last_error(), Some(error));
+        assert_eq!(client.ledger().pending, 1);
+        check_ledger("held, not lost", &client, &[]);
+        let agent = UnixDatagram::bind(&path).unwrap();
+        client.event(&Event::new("end", "")).unwrap();
+        client.flush(DEADLINE).unwrap();
+        assert_eq!(read_all(&agent)[0].name, "early");
+        assert_eq!(client.last_error(), None);
+
+        drop(agent);
+        client.count("late", 1, &[]).unwrap();
+        assert!(!guard.stop(DEADLINE).flushed);
+        check_ledger("given up with the stop", &client, &[("not_sent", 1)]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn every_drop_has_a_reason() {
+        let (mut options, path) = options();
+        options.backlog_bytes_max = 2_000;
+        options.datagram_bytes_max = Some(1_000);
+        options.contexts_max = 2;
+        let (client, guard) = started(options);
+        let long = "x".repeat(990);
+        client.gauge("nan", f64::NAN, &[]).unwrap_err();
+        client.event(&Event::new("", "no title")).unwrap_err();
+        client
+            .check(&ServiceCheck::new("", Status::Ok))
+            .unwrap_err();
+        let mut refused = vec![("invalid", 3)];
+        check_ledger("refused at the door", &client, &refused);
+        client.set("s", &long, &[]).unwrap();
+        client.set("too.long", &long, &[]).unwrap();
+        client.flush(DEADLINE).unwrap_err();
+        refused.push(("too_big", 1));
+        check_ledger("longer than a datagram", &client, &refused);
+        for member in 0..10 {
+            client
+                .set("s", &format!("{}{member}", &long[1..]), &[])
+                .unwrap();
+        }
+        client.flush(DEADLINE).unwrap_err();
+        refused.insert(1, ("queue_full", 9));
+        check_ledger("two datagrams fit the backlog", &client, &refused);
+
+        let count = client.count_handle("handle", &[("a", "1")]).unwrap();
+        let timing = client.timing_handle("handle", &[]).unwrap();
+        assert_eq!(
+            client.count_handle("other", &[]).unwrap_err(),
+            Error::Handles(2)
+        );
+        client.count_handle("handle", &[("a", "1")]).unwrap();
+        guard.stop(DEADLINE);
+        count.add(5);
+        let lost = 20_000;
+        (0..lost).for_each(|_| timing.record(DEADLINE));
+        let error = client.count("n", 1, &[]).unwrap_err();
+        assert_eq!(error, Error::Dropped(Dropped::Stopped));
+        let buffered = 8 * 2_048;
+        refused.insert(2, ("buffer_full", lost - buffered));
+        refused.insert(3, ("stopped", buffered + 2));
+        refused.push(("not_sent", 2));
+        check_ledger("after the stop", &client, &refused);
+        assert!(!path.exists(), "a client never binds the Agent's path");
+    }
+
+    #[test]
+    fn a_rate_sends_about_one_in_n_and_books_the_others() {
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        agent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (mut options, _) = options();
+        options.address = Address::Udp("127.0.0.1".into(), agent.local_addr().unwrap().port());
+        let (client, _guard) = started(options);
+        for _ in 0..200 {
+            client
+                .offer(&Sample::histogram("h", 1.0).rate(0.25))
+                .unwrap();
+        }
+        client.flush(DEADLINE).unwrap();
+        let mut bytes = [0; 2_048];
+        let length = agent.recv(&mut bytes).unwrap();
+        let read = reading::datagram(&bytes[..length]).unwrap().remove(0);
+        let sent = read.values.len() as u64;
+        assert_eq!(read.fields, [("@".to_string(), "0.25".to_string())]);
+        assert!((10..=100).contains(&sent), "about 50 of 200: {sent}");
+        assert_eq!(client.ledger().sent, sent);
+        check_ledger("drawn by lot", &client, &[("sampled", 200 - sent)]);
+    }
+
+    #[test]
+    fn more_contexts_than_the_bound_cost_no_sample() {
+        let (mut options, path) = options();
+        (
+            options.contexts_max,
+            options.values_max,
+            options.set_members_max,
+        ) = (2, 1, 1);
+        let agent = UnixDatagram::bind(&path).unwrap();
+        let (client, _guard) = started(options);
+        for i in 0..10 {
+            client.gauge(&format!("g{i}"), 1.0, &[]).unwrap();
+            client.count("n", 1, &[("i", &i.to_string())]).unwrap();
+            client.histogram("h", 1.0, &[]).unwrap();
+            client.set("s", "a", &[]).unwrap();
+        }
+        client.event(&Event::new("end", "")).unwrap();
+        client.flush(DEADLINE).unwrap();
+        let all = read_all(&agent);
+        let named = |name: &'static str| all.iter().filter(move |read| read.name.starts_with(name));
+        assert_eq!(named("g").count(), 10, "each metric keeps a context");
+        assert_eq!((named("h").count(), named("s").count()), (10, 10));
+        let counted: u64 = named("n")
+            .map(|read| read.values[0].parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(counted, 10);
+        assert!(named("n").any(|read| read.tags == ["overflow:true"]));
+        check_ledger("all sent", &client, &[]);
+        assert_eq!(client.ledger().sent, 41);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_client_switched_off_sends_nothing() {
+        let (mut options, path) = options();
+        options.enabled = false;
+        let agent = UnixDatagram::bind(&path).unwrap();
+        agent.set_nonblocking(true).unwrap();
+        let (client, guard) = started(options);
+        client.count("n", 1, &[]).unwrap();
+        client.count_handle("n", &[]).unwrap().add(1);
+        client.timing_handle("t", &[]).unwrap().record(DEADLINE);
+        client.flush(DEADLINE).unwrap();
+        check_ledger("all disabled", &client, &[("disabled", 3)]);
+        assert!(guard.stop(DEADLINE).flushed);
+        let nothing = agent.recv(&mut [0; 16]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,0 +1,266 @@
+//! What the worker does: takes samples in, collects the handles, sends datagrams.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use super::aggregate::Aggregate;
+use super::client::Shared;
+use super::encode::Values;
+use super::ledger::Reason;
+use super::pack::Packer;
+use super::sample::{Prepared, Value};
+use super::transport::{Outcome, Transport};
+use crate::worker::{Fill, FlushError, Job, Why};
+
+/// Datagrams are sent early once they hold this much.
+const SEND_EARLY_BYTES: usize = 64 << 10;
+
+/// Datagrams that a receiver's buffer surely takes at once.
+const BURST: u32 = 8;
+
+/// A pause lasts about a millisecond, so a flush never waits much over a tenth of a second.
+const PAUSE: Duration = Duration::from_millis(1);
+const PAUSES_MAX: u32 = 100;
+
+/// What callers queue.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// To be aggregated.
+    Sample(Prepared),
+    /// To be sent as it is: events, checks, counts with a rate, whatever has a timestamp.
+    Line(Vec<u8>),
+    /// A timing handle's buffers fill up.
+    Collect,
+}
+
+/// The job of the thread `dd-dogstatsd`.
+pub(super) struct Exporter {
+    shared: Arc<Shared>,
+    aggregate: Aggregate,
+    packer: Packer,
+    transport: Transport,
+    values: Vec<f64>,
+    /// Bytes ready at which to send before the flush; higher while nobody takes them.
+    send_at_bytes: usize,
+    pace: Pace,
+}
+
+impl Exporter {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        aggregate: Aggregate,
+        packer: Packer,
+        transport: Transport,
+    ) -> Exporter {
+        Exporter {
+            shared,
+            aggregate,
+            packer,
+            transport,
+            values: Vec::new(),
+            send_at_bytes: SEND_EARLY_BYTES,
+            pace: Pace::new(),
+        }
+    }
+
+    /// Takes what the handles have gathered.
+    fn collect_handles(&mut self) {
+        let shared = self.shared.clone();
+        let series = shared.series();
+        for cell in series.counts.values() {
+            let (sum, samples) = cell.collect();
+            if (sum, samples) != (0, 0) && self.admit(samples) {
+                self.packer
+                    .push_metric(&cell.context, Values::Whole(sum), samples);
+            }
+        }
+        drop(series);
+        self.collect_timings(false);
+    }
+
+    fn collect_timings(&mut self, crowded_alone: bool) {
+        let shared = self.shared.clone();
+        let series = shared.series();
+        for cell in series.timings.values() {
+            if !cell.was_crowded() && crowded_alone {
+                continue;
+            }
+            let mut values = std::mem::take(&mut self.values);
+            cell.collect(&mut values);
+            if self.admit(values.len() as u64) {
+                self.packer.push_values(&cell.context, &values);
+            }
+            values.clear();
+            self.values = values;
+        }
+    }
+
+    /// Books samples of a handle, which nobody has counted before.
+    fn admit(&self, samples: u64) -> bool {
+        let tally = &self.shared.tally;
+        tally.offer(samples);
+        if self.shared.enabled {
+            tally.hold(samples);
+        } else {
+            tally.refuse(Reason::Disabled, samples);
+        }
+        self.shared.enabled
+    }
+
+    /// Turns all that is held into datagrams, sending as they come so that the backlog, which is
+    /// bounded, holds only what nobody takes.
+    fn empty(&mut self) -> Result<(), FlushError> {
+        let mut outcome = Ok(());
+        self.collect_handles();
+        for (context, held) in self.aggregate.drain() {
+            held.pack(&context, &mut self.packer);
+            if self.packer.ready_bytes() >= self.send_at_bytes {
+                outcome = self.send_ready().and(outcome);
+            }
+        }
+        self.packer.close();
+        outcome
+    }
+
+    /// Sends datagrams until none is left or nobody takes them.
+    fn send_ready(&mut self) -> Result<(), FlushError> {
+        let tally = &self.shared.tally;
+        let mut failure = None;
+        while let Some(datagram) = self.packer.first() {
+            let samples = datagram.samples;
+            match self.transport.send(&datagram.bytes) {
+                Outcome::Sent => {
+                    tally.send(samples, datagram.bytes.len());
+                    if self.transport.address().needs_pace() {
+                        self.pace.after_one();
+                    }
+                }
+                Outcome::TooBig => tally.give_up(Reason::TooBig, samples),
+                Outcome::Failed(error) => {
+                    tally.give_up(Reason::NotSent, samples);
+                    failure = Some(error);
+                }
+                Outcome::Busy(_) if self.pace.pause() => continue,
+                Outcome::Busy(error) | Outcome::Absent(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+            self.packer.pop();
+        }
+        self.send_at_bytes = self.packer.ready_bytes() + SEND_EARLY_BYTES;
+        match failure {
+            None => Ok(()),
+            Some(error) => {
+                let address = self.transport.address();
+                Err(FlushError::new(format!(
+                    "cannot send to {address} (DD_DOGSTATSD_URL): {error}"
+                )))
+            }
+        }
+    }
+
+    fn give_up_the_rest(&mut self) {
+        while let Some(datagram) = self.packer.pop() {
+            self.shared.tally.give_up(Reason::NotSent, datagram.samples);
+        }
+    }
+}
+
+impl Job for Exporter {
+    type Item = Item;
+
+    fn take(&mut self, item: Item) -> Fill {
+        match item {
+            Item::Sample(Prepared { context, value, .. }) => {
+                self.shared.tally.hold(1);
+                self.aggregate.add(context, value, &mut self.packer);
+            }
+            Item::Line(line) => {
+                self.shared.tally.hold(1);
+                self.packer.push(&line, 1);
+            }
+            Item::Collect => self.collect_timings(true),
+        }
+        if self.aggregate.is_full() || self.packer.ready_bytes() >= self.send_at_bytes {
+            Fill::Full
+        } else {
+            Fill::Room
+        }
+    }
+
+    /// A flush because of many datagrams leaves the contexts alone: they wait for their time.
+    fn flush(&mut self, why: Why) -> Result<(), FlushError> {
+        self.pace = Pace::new();
+        let emptied = if why != Why::Full || self.aggregate.is_full() {
+            self.empty()
+        } else {
+            Ok(())
+        };
+        let sent = self.send_ready();
+        if why == Why::Stop {
+            self.give_up_the_rest();
+        }
+        sent.and(emptied)
+    }
+
+    fn weigh(item: &Item) -> usize {
+        let heap = match item {
+            Item::Sample(Prepared { context, value, .. }) => {
+                let member = if let Value::Member(member) = value {
+                    member.len()
+                } else {
+                    0
+                };
+                context.weight() + member
+            }
+            Item::Line(line) => line.capacity(),
+            Item::Collect => 0,
+        };
+        size_of::<Item>() + heap
+    }
+}
+
+impl Drop for Exporter {
+    /// From here on nobody collects the handles.
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Gives a receiver time now and then, within a bound for the whole flush.
+struct Pace {
+    sent: u32,
+    pauses: u32,
+    /// Nobody sends here: a wait on it is a pause.
+    silence: (Sender<()>, Receiver<()>),
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace {
+            sent: 0,
+            pauses: 0,
+            silence: mpsc::channel(),
+        }
+    }
+
+    fn after_one(&mut self) {
+        self.sent += 1;
+        if self.sent.is_multiple_of(BURST) {
+            self.pause();
+        }
+    }
+
+    /// Waits a moment; says no once the flush has waited enough.
+    fn pause(&mut self) -> bool {
+        let may = self.pauses < PAUSES_MAX;
+        if may {
+            self.pauses += 1;
+            let _ = self.silence.1.recv_timeout(PAUSE);
+        }
+        may
+    }
+}

@@ -1,0 +1,280 @@
+//! Lines to datagrams, none longer than its limit; and the backlog of datagrams not sent so far.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::encode::{Message, Origin, Values, encode, metric_head, metric_tail, number};
+use super::ledger::{Reason, Tally};
+use super::sample::Context;
+
+/// Whole lines that travel together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Datagram {
+    pub(super) bytes: Vec<u8>,
+    pub(super) samples: u64,
+}
+
+/// Fills datagrams and keeps them until they are sent.
+#[derive(Debug)]
+pub(super) struct Packer {
+    bytes_max: usize,
+    backlog_bytes_max: usize,
+    origin: Origin,
+    tally: Arc<Tally>,
+    open: Datagram,
+    ready: VecDeque<Datagram>,
+    ready_bytes: usize,
+    line: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+impl Packer {
+    /// `bytes_max` bounds a datagram, `backlog_bytes_max` all that wait.
+    pub(super) fn new(
+        bytes_max: usize,
+        backlog_bytes_max: usize,
+        origin: Origin,
+        tally: Arc<Tally>,
+    ) -> Packer {
+        Packer {
+            bytes_max,
+            backlog_bytes_max,
+            origin,
+            tally,
+            open: Datagram::default(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            line: Vec::new(),
+            tail: Vec::new(),
+        }
+    }
+
+    /// One line of a metric that stands for so many samples.
+    pub(super) fn push_metric(&mut self, context: &Context, value: Values<'_>, samples: u64) {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        let message = Message::Metric(context, value, None);
+        encode(&mut line, &message, "", &self.origin).expect("only events and checks can fail");
+        self.push(&line, samples);
+        self.line = line;
+    }
+
+    /// Several values to a line (protocol 1.1), as many as one datagram holds.
+    pub(super) fn push_values(&mut self, context: &Context, values: &[f64]) {
+        let mut line = std::mem::take(&mut self.line);
+        let mut tail = std::mem::take(&mut self.tail);
+        tail.clear();
+        metric_tail(&mut tail, context, &self.origin, None);
+        line.clear();
+        metric_head(&mut line, context);
+        let head = line.len();
+        let mut samples = 0;
+        for value in values {
+            let before = line.len();
+            number(&mut line, *value);
+            if samples > 0 && line.len() + tail.len() > self.bytes_max {
+                let over = line.split_off(before);
+                line.extend_from_slice(&tail);
+                self.push(&line, samples);
+                line.truncate(head);
+                line.extend_from_slice(&over);
+                samples = 0;
+            }
+            samples += 1;
+        }
+        if samples > 0 {
+            line.extend_from_slice(&tail);
+            self.push(&line, samples);
+        }
+        self.line = line;
+        self.tail = tail;
+    }
+
+    /// A whole line, newline and all.
+    pub(super) fn push(&mut self, line: &[u8], samples: u64) {
+        if line.len() > self.bytes_max {
+            self.tally.give_up(Reason::TooBig, samples);
+            return;
+        }
+        if self.open.bytes.len() + line.len() > self.bytes_max {
+            self.close();
+        }
+        self.open.bytes.extend_from_slice(line);
+        self.open.samples += samples;
+    }
+
+    /// Ends the datagram that is being filled. Over the bound the oldest go: the Agent files what
+    /// it gets under the time of arrival, so old ones would tell the least.
+    pub(super) fn close(&mut self) {
+        if self.open.bytes.is_empty() {
+            return;
+        }
+        let full = std::mem::take(&mut self.open);
+        self.ready_bytes += full.bytes.len();
+        self.ready.push_back(full);
+        while self.ready_bytes > self.backlog_bytes_max {
+            let Some(oldest) = self.pop() else { return };
+            self.tally.give_up(Reason::QueueFull, oldest.samples);
+        }
+    }
+
+    /// The datagram to send next.
+    pub(super) fn first(&self) -> Option<&Datagram> {
+        self.ready.front()
+    }
+
+    /// Takes that datagram out.
+    pub(super) fn pop(&mut self) -> Option<Datagram> {
+        let first = self.ready.pop_front()?;
+        self.ready_bytes -= first.bytes.len();
+        Some(first)
+    }
+
+    /// Bytes of all datagrams that wait.
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dogstatsd::reading;
+    use crate::dogstatsd::sample::Kind;
+    use crate::dogstatsd::tags::GlobalTags;
+
+    fn packer(bytes_max: usize, backlog_bytes_max: usize) -> (Packer, Arc<Tally>) {
+        let tally = Arc::new(Tally::default());
+        let origin = Origin::default();
+        (
+            Packer::new(bytes_max, backlog_bytes_max, origin, tally.clone()),
+            tally,
+        )
+    }
+
+    fn datagrams(packer: &mut Packer) -> Vec<(String, u64)> {
+        packer.close();
+        let text = |datagram: Datagram| String::from_utf8(datagram.bytes).unwrap();
+        std::iter::from_fn(|| packer.pop().map(|d| (d.samples, text(d))))
+            .map(|(samples, text)| (text, samples))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(rule: &str, lines: &[&str], expected: &[&str]) {
+        let (mut packer, tally) = packer(8, 1_000);
+        for line in lines {
+            tally.hold(1);
+            packer.push(line.as_bytes(), 1);
+        }
+        let packed: Vec<String> = datagrams(&mut packer)
+            .into_iter()
+            .map(|(text, _)| text)
+            .collect();
+        assert_eq!(packed, expected, "{rule}");
+    }
+
+    #[test]
+    fn lines_share_datagrams_up_to_the_limit() {
+        check("nothing gives no datagram", &[], &[]);
+        check("one", &["abc\n"], &["abc\n"]);
+        check("exactly the limit", &["abc\n", "def\n"], &["abc\ndef\n"]);
+        check("one byte over", &["abc\n", "defg\n"], &["abc\n", "defg\n"]);
+        check(
+            "a line of the limit",
+            &["a\n", "abcdefg\n", "b\n"],
+            &["a\n", "abcdefg\n", "b\n"],
+        );
+        check(
+            "a line over the limit goes",
+            &["a\n", "abcdefgh\n", "b\n"],
+            &["a\nb\n"],
+        );
+    }
+
+    #[test]
+    fn values_are_split_where_the_limit_says() {
+        let context = Context::new(Kind::Distribution, "lat", "route:/a".into()).unwrap();
+        let values = [1.0, 2.0, 32.0];
+        let whole = "lat:1:2:32|d|#route:/a\n";
+        for (bytes_max, expected) in [
+            (whole.len(), vec![(whole, 3)]),
+            (
+                whole.len() - 1,
+                vec![("lat:1:2|d|#route:/a\n", 2), ("lat:32|d|#route:/a\n", 1)],
+            ),
+            (
+                18,
+                vec![("lat:1|d|#route:/a\n", 1), ("lat:2|d|#route:/a\n", 1)],
+            ),
+            (17, vec![]),
+        ] {
+            let (mut packer, tally) = packer(bytes_max, 1_000);
+            tally.hold(3);
+            packer.push_values(&context, &values);
+            let packed = datagrams(&mut packer);
+            let packed: Vec<_> = packed.iter().map(|(text, n)| (text.as_str(), *n)).collect();
+            assert_eq!(packed, expected, "limit {bytes_max}");
+            let sent: u64 = packed.iter().map(|(_, samples)| samples).sum();
+            assert_eq!(tally.held(), sent, "the rest is dropped as too big");
+        }
+    }
+
+    #[test]
+    fn a_full_backlog_lets_the_oldest_go() {
+        let (mut packer, tally) = packer(4, 8);
+        for line in ["one\n", "two\n", "six\n"] {
+            tally.hold(1);
+            packer.push(line.as_bytes(), 1);
+        }
+        assert_eq!(
+            datagrams(&mut packer),
+            [("two\n".into(), 1), ("six\n".into(), 1)]
+        );
+        assert_eq!(tally.dropped(), [("queue_full", 1)]);
+    }
+
+    /// A word, one in ten of them long.
+    fn word() -> impl Strategy<Value = String> {
+        (0..10, "[a|:,\n#]{1,12}").prop_map(|(long, word)| match long {
+            0 => word.repeat(30),
+            _ => format!("w{word}"),
+        })
+    }
+
+    fn sample_line() -> impl Strategy<Value = (String, String, Vec<f64>)> {
+        (word(), word(), prop::collection::vec(-1e9..1e9, 0..80))
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_is_over_its_limit_and_no_value_is_lost(
+            bytes_max in 1_usize..400, lines in prop::collection::vec(sample_line(), 0..12),
+        ) {
+            let (mut packer, tally) = packer(bytes_max, usize::MAX);
+            let mut values_in = 0;
+            for (name, tag, values) in &lines {
+                let tags = GlobalTags::default().with(&[("k", tag)]);
+                let Ok(context) = Context::new(Kind::Histogram, name, tags) else { continue };
+                tally.hold(values.len() as u64 + 1);
+                packer.push_values(&context, values);
+                packer.push_metric(&context, Values::Numbers(&[1.0]), 1);
+                values_in += values.len() + 1;
+            }
+            packer.close();
+            let mut values_out = 0;
+            while let Some(datagram) = packer.pop() {
+                prop_assert!(datagram.bytes.len() <= bytes_max);
+                let read = reading::datagram(&datagram.bytes).unwrap();
+                let values: usize = read.iter().map(|read| read.values.len()).sum();
+                prop_assert_eq!(values as u64, datagram.samples);
+                values_out += values;
+            }
+            prop_assert_eq!(values_out as u64, tally.held(), "what is held is what goes out");
+            let too_big: u64 = tally.dropped().iter().map(|(_, count)| count).sum();
+            prop_assert_eq!(values_in as u64, values_out as u64 + too_big);
+        }
+    }
+}
