@@ -1,0 +1,295 @@
+//! Pairs of text to settings.
+
+use std::fmt;
+use std::path::Path;
+
+use super::settings::{DOGSTATSD_SOCKET, TRACE_SOCKET};
+use super::{Settings, VARS};
+
+/// A value that was not taken, or a name that nobody reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Name, value, what it takes, what holds instead.
+    Value(&'static str, String, &'static str, &'static str),
+    /// A name that looks like one of ours, and the nearest that is.
+    Name(String, &'static str),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Value(name, value, takes, kept) => {
+                let kept = if kept.is_empty() { "it unset" } else { kept };
+                write!(f, "{name}={value:?}: takes {takes}; kept {kept}")
+            }
+            Problem::Name(name, nearest) => {
+                write!(f, "{name} is not read here; did you mean {nearest}?")
+            }
+        }
+    }
+}
+
+/// Reads every pair whose name stands in the table. An empty value counts as unset. `exists` is asked
+/// whether the Agent's default sockets are there.
+pub fn parse<'a>(
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    exists: &dyn Fn(&Path) -> bool,
+) -> (Settings, Vec<Problem>) {
+    let pairs: Vec<(&str, &str)> = pairs.into_iter().collect();
+    let mut settings = Settings {
+        trace_socket_exists: exists(Path::new(TRACE_SOCKET)),
+        dogstatsd_socket_exists: exists(Path::new(DOGSTATSD_SOCKET)),
+        ..Settings::default()
+    };
+    let mut problems = Vec::new();
+    // In the table's order, not the environment's: the result must not depend on the latter.
+    for var in VARS {
+        let said = pairs
+            .iter()
+            .find(|(name, value)| *name == var.name && !value.is_empty());
+        if let Some((_, value)) = said
+            && !(var.read)(&mut settings, value)
+        {
+            problems.push(Problem::Value(
+                var.name,
+                value.to_string(),
+                var.takes,
+                var.default,
+            ));
+        }
+    }
+    for (name, _) in pairs {
+        if let Some(nearest) = nearest(name) {
+            problems.push(Problem::Name(name.to_string(), nearest));
+        }
+    }
+    (settings, problems)
+}
+
+/// The name in the table that differs in one or two letters. Others' names are none of our business:
+/// the environment is full of settings for the Agent and for other tracers.
+fn nearest(name: &str) -> Option<&'static str> {
+    let ours = name.starts_with("DD_") || name.starts_with("TESTAPI_");
+    if !ours || VARS.iter().any(|var| var.name == name) {
+        return None;
+    }
+    VARS.iter()
+        .map(|var| (distance(name, var.name), var.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, nearest)| nearest)
+}
+
+/// Letters to change, add or remove (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Settings {
+        let (settings, problems) = parse(pairs.iter().copied(), &|_| false);
+        assert_eq!(problems, [], "{pairs:?}");
+        settings
+    }
+
+    #[track_caller]
+    fn addresses(rule: &str, pairs: &[(&str, &str)], traces: &str, metrics: &str) {
+        let settings = read(pairs);
+        assert_eq!(settings.trace().agent.to_string(), traces, "{rule}");
+        assert_eq!(settings.dogstatsd().address.to_string(), metrics, "{rule}");
+    }
+
+    #[test]
+    fn every_way_to_name_the_agent_has_its_rank() {
+        let (http, udp) = ("http://127.0.0.1:8126", "udp://127.0.0.1:8125");
+        addresses("nothing said", &[], http, udp);
+        addresses(
+            "empty is unset",
+            &[("DD_AGENT_HOST", ""), ("DD_TRACE_AGENT_URL", "")],
+            http,
+            udp,
+        );
+        addresses(
+            "a host serves both",
+            &[("DD_AGENT_HOST", "agent")],
+            "http://agent:8126",
+            "udp://agent:8125",
+        );
+        addresses(
+            "an IPv6 host gets brackets",
+            &[("DD_AGENT_HOST", "::1")],
+            "http://[::1]:8126",
+            "udp://[::1]:8125",
+        );
+        addresses(
+            "ports",
+            &[("DD_TRACE_AGENT_PORT", "1"), ("DD_DOGSTATSD_PORT", "2")],
+            "http://127.0.0.1:1",
+            "udp://127.0.0.1:2",
+        );
+        addresses(
+            "its own host for DogStatsD",
+            &[("DD_AGENT_HOST", "a"), ("DD_DOGSTATSD_HOST", "b")],
+            "http://a:8126",
+            "udp://b:8125",
+        );
+        addresses(
+            "URLs win",
+            &[
+                ("DD_AGENT_HOST", "a"),
+                ("DD_TRACE_AGENT_URL", "unix:///t"),
+                ("DD_DOGSTATSD_URL", "unix:///d"),
+            ],
+            "unix:///t",
+            "unix:///d",
+        );
+    }
+
+    #[test]
+    fn the_sockets_are_taken_where_they_are_and_nothing_else_was_said() {
+        let (settings, _) = parse([], &|_| true);
+        assert_eq!(
+            settings.trace().agent.to_string(),
+            "unix:///var/run/datadog/apm.socket"
+        );
+        assert!(
+            settings
+                .dogstatsd()
+                .address
+                .to_string()
+                .ends_with("/var/run/datadog/dsd.socket")
+        );
+        let (settings, _) = parse([("DD_AGENT_HOST", "a")], &|_| true);
+        assert_eq!(settings.trace().agent.to_string(), "http://a:8126");
+    }
+
+    #[track_caller]
+    fn problem(name: &str, value: &str, expected: &str) {
+        let (_, problems) = parse([(name, value)], &|_| false);
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, [expected]);
+    }
+
+    #[test]
+    fn a_bad_value_is_told_with_what_is_allowed_and_what_holds() {
+        problem(
+            "DD_TRACE_ENABLED",
+            "maybe",
+            "DD_TRACE_ENABLED=\"maybe\": takes true or false; kept true",
+        );
+        problem(
+            "DD_DOGSTATSD_PORT",
+            "0",
+            "DD_DOGSTATSD_PORT=\"0\": takes a port, 1 to 65535; kept 8125",
+        );
+        problem(
+            "DD_TRACE_AGENT_URL",
+            "https://a",
+            "DD_TRACE_AGENT_URL=\"https://a\": takes http://host:port or unix:///path; kept it unset",
+        );
+        problem(
+            "DD_TRACE_AGENT_TIMEOUT_SECONDS",
+            "NaN",
+            "DD_TRACE_AGENT_TIMEOUT_SECONDS=\"NaN\": takes seconds, over 0 to 60; kept 2",
+        );
+        problem(
+            "TESTAPI_WORKERS",
+            "-1",
+            "TESTAPI_WORKERS=\"-1\": takes 1 to 1024; kept 2 x cores, at least 4",
+        );
+        problem(
+            "TESTAPI_BIND",
+            "5000",
+            "TESTAPI_BIND=\"5000\": takes address:port; kept 127.0.0.1:5000",
+        );
+        problem(
+            "DD_AGENT_HOST",
+            "a b",
+            "DD_AGENT_HOST=\"a b\": takes a host name or address; kept 127.0.0.1",
+        );
+        problem(
+            "DD_TRACE_AGENT_PROT",
+            "1",
+            "DD_TRACE_AGENT_PROT is not read here; did you mean DD_TRACE_AGENT_PORT?",
+        );
+    }
+
+    #[test]
+    fn names_of_the_agent_and_of_other_tracers_are_left_alone() {
+        read(&[
+            ("DD_API_KEY", "x"),
+            ("DD_SITE", "x"),
+            ("DD_APM_ENABLED", "true"),
+            ("PATH", "x"),
+        ]);
+    }
+
+    #[test]
+    fn tags_are_split_as_every_tracer_does() {
+        let tags = |text: &str| read(&[("DD_TAGS", text)]).identity().tags;
+        let pair = |k: &str, v: &str| (k.to_string(), v.to_string());
+        assert_eq!(tags("a:1,b:2"), [pair("a", "1"), pair("b", "2")]);
+        assert_eq!(tags("a:1 b:2"), [pair("a", "1"), pair("b", "2")]);
+        assert_eq!(tags("a:1 b,c:3:4"), [pair("a", "1 b"), pair("c", "3:4")]);
+        assert_eq!(tags("a,:x, ,b:"), [pair("a", ""), pair("b", "")]);
+        let identity = read(&[("DD_TAGS", "env:prod,service:x"), ("DD_SERVICE", "y")]).identity();
+        assert_eq!(
+            (identity.env.as_str(), identity.service.as_str()),
+            ("prod", "y")
+        );
+    }
+
+    #[test]
+    fn the_table_names_each_setting_once_and_says_what_it_does() {
+        for (at, var) in VARS.iter().enumerate() {
+            assert!(
+                VARS[..at].iter().all(|other| other.name != var.name),
+                "{}",
+                var.name
+            );
+            assert!(
+                !var.help.is_empty() && !var.takes.is_empty(),
+                "{}",
+                var.name
+            );
+            assert!(super::super::help().contains(var.name));
+        }
+    }
+
+    #[test]
+    fn every_default_in_the_table_that_is_a_value_is_the_one_that_holds() {
+        let default = Settings::default();
+        for var in VARS.iter().filter(|var| !var.default.is_empty()) {
+            let mut said = Settings::default();
+            if (var.read)(&mut said, var.default)
+                && !["DD_HOSTNAME", "DD_AGENT_HOST", "DD_DOGSTATSD_HOST"].contains(&var.name)
+            {
+                let same = said.trace() == default.trace()
+                    && said.dogstatsd() == default.dogstatsd()
+                    && said.log() == default.log()
+                    && said.server() == default.server()
+                    && (said.service, said.version, said.logs_injection)
+                        == (
+                            default.service.clone(),
+                            default.version.clone(),
+                            default.logs_injection,
+                        );
+                assert!(same, "{}", var.name);
+            }
+        }
+    }
+}
