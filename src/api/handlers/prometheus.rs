@@ -1,0 +1,40 @@
+//! Prometheus: a counter to add to, and the exposition.
+
+use serde_json::json;
+
+use crate::api::segment::whole;
+use crate::api::{Fault, Services};
+use crate::prometheus::content_type;
+use crate::server::{Params, Reply, Request};
+
+/// Most that one request adds: doubles, as scrapers hold counters, stay exact up to here.
+const ADD_MAX: u64 = 1 << 53;
+
+pub(in crate::api) fn counter_inc(
+    services: &Services,
+    _: &Request,
+    params: &Params,
+) -> Result<Reply, Fault> {
+    let count_type = params.value("count_type");
+    let value = whole(params, "value", 0, ADD_MAX)?;
+    services.families.custom.with(&[count_type]).add(value);
+    Ok(Reply::json(
+        200,
+        &json!({
+            "emitted": "prometheus counter",
+            "metric": "custom_metric_total",
+            "count_type": count_type,
+            "added": value,
+        }),
+    ))
+}
+
+pub(in crate::api) fn exposition(
+    services: &Services,
+    _: &Request,
+    _: &Params,
+) -> Result<Reply, Fault> {
+    let mut page = Vec::with_capacity(32 << 10);
+    services.registry.render(&mut page);
+    Ok(Reply::new(200, content_type(), page))
+}

@@ -1,0 +1,101 @@
+//! Child spans, and a call of the API to itself.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::segment::whole;
+use crate::api::{Fault, Services};
+use crate::http::{Call, Client};
+use crate::server::{Params, Reply, Request};
+use crate::trace::{self, ErrorTags};
+
+const DEPTH_MAX: u64 = 100;
+const FANOUT_MAX: u64 = 1_000;
+const DOWNSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
+const DOWNSTREAM_PATH: &str = "/trace/nested/2";
+
+pub(in crate::api) fn nested(_: &Services, _: &Request, p: &Params) -> Result<Reply, Fault> {
+    let depth = whole(p, "depth", 1, DEPTH_MAX)?;
+    descend(1, depth);
+    Ok(Reply::json(
+        200,
+        &json!({ "emitted": "spans", "nested": depth }),
+    ))
+}
+
+fn descend(level: u64, depth: u64) {
+    let mut span = trace::span("testapi.nested");
+    span.set_resource(&format!("nested {level}"));
+    span.set_metric("testapi.level", level as f64);
+    if level < depth {
+        descend(level + 1, depth);
+    }
+}
+
+pub(in crate::api) fn fanout(_: &Services, _: &Request, p: &Params) -> Result<Reply, Fault> {
+    let n = whole(p, "n", 1, FANOUT_MAX)?;
+    for number in 1..=n {
+        let mut span = trace::span("testapi.fanout");
+        span.set_resource(&format!("fanout {number}"));
+    }
+    Ok(Reply::json(
+        200,
+        &json!({ "emitted": "spans", "side_by_side": n }),
+    ))
+}
+
+pub(in crate::api) fn downstream(
+    services: &Services,
+    _: &Request,
+    _: &Params,
+) -> Result<Reply, Fault> {
+    let Some(target) = services.own_address.get() else {
+        return Ok(Reply::json(
+            503,
+            &json!({ "error": "the API is not bound yet" }),
+        ));
+    };
+    let mut span = trace::span("http.client.request");
+    span.set_resource(&format!("GET {DOWNSTREAM_PATH}"));
+    for (key, value) in [
+        ("span.kind", "client"),
+        ("http.method", "GET"),
+        ("component", "testapi"),
+    ] {
+        span.set_meta(key, value);
+    }
+    span.set_meta("http.url", format!("{target}{DOWNSTREAM_PATH}"));
+    let carried = trace::active()
+        .map(|context| trace::inject(&context))
+        .unwrap_or_default();
+    let mut headers: Vec<(&str, &str)> = carried.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    headers.push(("User-Agent", "testapi-downstream"));
+    // The connection is used once and would hold one of the server's threads while it stays open.
+    headers.push(("Connection", "close"));
+    let call = Call {
+        method: "GET",
+        path: DOWNSTREAM_PATH,
+        headers: &headers,
+        body: &[],
+    };
+    let mut client = Client::new(target.clone(), services.clock.clone());
+    match client.exchange(&call, DOWNSTREAM_TIMEOUT) {
+        Ok(response) => {
+            span.set_meta("http.status_code", response.status.to_string());
+            Ok(Reply::json(
+                200,
+                &json!({ "emitted": "a trace across two requests", "downstream_status": response.status }),
+            ))
+        }
+        Err(error) => {
+            let message = error.to_string();
+            span.set_error(&ErrorTags {
+                kind: "http::Error",
+                message: &message,
+                stack: "",
+            });
+            Err(Fault::failed(502, &error))
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The telemetry of a request, around whatever its handler does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::fault::Failure;
+use super::routes::{ROUTES, Route};
+use super::{Fault, Refusal, Services, panics};
+use crate::dogstatsd::{CountHandle, TimingHandle};
+use crate::log::{Level, Record, Value};
+use crate::prometheus::{Counter, Histogram};
+use crate::server::{Found, Method, Reply, Request, Router, Serve};
+use crate::trace::{self, Entry, EntryOptions};
+
+/// The API, ready to be served.
+#[derive(Debug)]
+pub struct Api {
+    services: Arc<Services>,
+    router: Router<&'static Route>,
+    series: RwLock<HashMap<SeriesKey, Arc<Series>>>,
+}
+
+/// Method, route and status: all three from small fixed sets.
+type SeriesKey = (&'static str, &'static str, u16);
+
+/// What one kind of request feeds, looked up once.
+#[derive(Debug)]
+struct Series {
+    requests: Option<CountHandle>,
+    duration: Option<TimingHandle>,
+    count: Counter,
+    latency: Histogram,
+}
+
+/// A request that no route takes is shown under this name; its path is not, for anybody can make one up.
+const NO_ROUTE: &str = "none";
+
+impl Api {
+    /// An API over these services.
+    pub fn new(services: Arc<Services>) -> Api {
+        let router = ROUTES.iter().fold(Router::new(), |router, route| {
+            router.route(route.pattern, route)
+        });
+        Api {
+            services,
+            router,
+            series: RwLock::new(HashMap::new()),
+        }
+    }
+
+    fn observe(&self, request: &Request, found: Option<&Found<'_, &'static Route>>) -> Reply {
+        let services = &*self.services;
+        let route = found.map_or(NO_ROUTE, |found| found.pattern);
+        let method = method_word(request.method());
+        let started_ns = services.clock.mono_ns();
+        services.families.in_flight.add(1.0);
+        let mut entry = self.enter(request, (method, route));
+        let watched = panics::watch(|| answer(services, request, found));
+        let (reply, failure) = match watched {
+            Ok(Ok(reply)) if reply.status >= 500 => {
+                let failure = Failure::of_status(reply.status);
+                (reply, Some(failure))
+            }
+            Ok(Ok(reply)) => (reply, None),
+            Ok(Err(Fault::Failed(failure))) => (failure.reply(), Some(*failure)),
+            Ok(Err(refused)) => (refused.reply(), None),
+            Err(failure) => (failure.reply(), Some(failure)),
+        };
+        let status = reply.status;
+        if route == NO_ROUTE && status == 404 {
+            entry.set_resource(&format!("{method} 404"));
+        }
+        entry.set_meta("http.status_code", status_text(status));
+        if let Some(failure) = &failure {
+            entry.set_error(&failure.tags());
+        }
+        let took_ns = services.clock.mono_ns().saturating_sub(started_ns);
+        services.families.in_flight.add(-1.0);
+        self.series((method, route, status)).record(took_ns);
+        let seen = Seen {
+            request,
+            method,
+            route,
+            status,
+            took_ns,
+            failure: failure.as_ref(),
+        };
+        seen.write_access_record(services, &entry);
+        entry.finish();
+        reply
+    }
+
+    /// Tags of a server span as Datadog's tracers set them: research of dd-trace-py and dd-trace-go.
+    fn enter(&self, request: &Request, (method, route): (&'static str, &'static str)) -> Entry {
+        let resource = format!("{method} {route}");
+        let mut entry = self.services.tracer.enter(EntryOptions {
+            name: "http.request",
+            resource: &resource,
+            kind: "web",
+            parent: trace::extract(|name| request.header(name)),
+        });
+        entry.set_meta("span.kind", "server");
+        entry.set_meta("component", "tiny_http");
+        entry.set_meta("http.method", method);
+        let host = request.header("host").unwrap_or("localhost");
+        entry.set_meta("http.url", format!("http://{host}{}", request.target()));
+        if route != NO_ROUTE {
+            entry.set_meta("http.route", route);
+        }
+        if let Some(agent) = request.header("user-agent") {
+            entry.set_meta("http.useragent", agent.to_string());
+        }
+        entry
+    }
+
+    fn series(&self, key: SeriesKey) -> Arc<Series> {
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(&key) {
+            return series.clone();
+        }
+        drop(known);
+        let fresh = Arc::new(Series::new(&self.services, key));
+        let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        all.entry(key).or_insert(fresh).clone()
+    }
+}
+
+impl Serve for Api {
+    fn serve(&self, request: &mut Request) -> Reply {
+        let found = self.router.find(request.path());
+        match &found {
+            Some(found) if !found.target.observed && allowed(request) => {
+                let handler = found.target.handler;
+                handler(&self.services, request, &found.params)
+                    .unwrap_or_else(|fault| fault.reply())
+            }
+            found => self.observe(request, found.as_ref()),
+        }
+        .with_header("X-Content-Type-Options", "nosniff")
+    }
+}
+
+fn answer(
+    services: &Services,
+    request: &Request,
+    found: Option<&Found<'_, &'static Route>>,
+) -> Result<Reply, Fault> {
+    if let Some(fault) = request.fault() {
+        return Err(Refusal::because(fault).into());
+    }
+    let Some(found) = found else {
+        return Ok(Reply::json(
+            404,
+            &json!({ "error": "no such route", "routes": "/" }),
+        ));
+    };
+    if !allowed(request) {
+        let body = json!({ "error": "method not allowed", "allowed": ["GET", "HEAD"] });
+        return Ok(Reply::json(405, &body).with_header("Allow", "GET, HEAD"));
+    }
+    (found.target.handler)(services, request, &found.params)
+}
+
+fn allowed(request: &Request) -> bool {
+    matches!(request.method(), Method::Get | Method::Head)
+}
+
+/// Methods are free text on the wire; a tag takes only the known ones.
+fn method_word(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Other => "OTHER",
+    }
+}
+
+fn status_text(status: u16) -> std::borrow::Cow<'static, str> {
+    match status {
+        200 => "200".into(),
+        other => other.to_string().into(),
+    }
+}
+
+impl Series {
+    fn new(services: &Services, (method, route, status): SeriesKey) -> Series {
+        let code = status.to_string();
+        let tags = [
+            ("method", method),
+            ("route", route),
+            ("status", code.as_str()),
+        ];
+        Series {
+            requests: services.statsd.count_handle("testapi.requests", &tags).ok(),
+            duration: services
+                .statsd
+                .timing_handle("testapi.request.duration", &tags[..2])
+                .ok(),
+            count: services.families.count.with(&[method, route, &code]),
+            latency: services.families.latency.with(&[method, route]),
+        }
+    }
+
+    fn record(&self, took_ns: u64) {
+        if let Some(requests) = &self.requests {
+            requests.add(1);
+        }
+        if let Some(duration) = &self.duration {
+            duration.record(Duration::from_nanos(took_ns));
+        }
+        self.count.inc();
+        self.latency.observe(took_ns as f64 / 1e9);
+    }
+}
+
+/// What the access record says.
+struct Seen<'a> {
+    request: &'a Request,
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+    took_ns: u64,
+    failure: Option<&'a Failure>,
+}
+
+impl Seen<'_> {
+    fn write_access_record(&self, services: &Services, entry: &Entry) {
+        let level = match self.status {
+            500.. => Level::Error,
+            400..=499 => Level::Warn,
+            _ => Level::Info,
+        };
+        if !services.logger.is_on(level) {
+            return;
+        }
+        let peer = self
+            .request
+            .peer()
+            .map(|peer| peer.ip().to_string())
+            .unwrap_or_default();
+        let fields = [
+            ("http.method", Value::Str(self.method)),
+            ("http.url", Value::Str(self.request.target())),
+            ("http.route", Value::Str(self.route)),
+            ("http.status_code", Value::U64(self.status.into())),
+            (
+                "http.useragent",
+                Value::Str(self.request.header("user-agent").unwrap_or("")),
+            ),
+            ("network.client.ip", Value::Str(&peer)),
+            ("duration", Value::U64(self.took_ns)),
+        ];
+        let message = format!("{} {} {}", self.method, self.request.path(), self.status);
+        let thread = std::thread::current();
+        let (trace_id, span_id) = if services.logs_injection {
+            entry.ids()
+        } else {
+            (0, 0)
+        };
+        services.logger.log(&Record {
+            logger: "testapi.access",
+            thread: thread.name().unwrap_or(""),
+            trace_id,
+            span_id,
+            error_kind: self.failure.map(|f| f.kind.as_str()),
+            error_message: self.failure.map(|f| f.message.as_str()),
+            error_stack: self.failure.map(|f| f.stack.as_str()),
+            fields: &fields,
+            ..Record::new(level, &message)
+        });
+    }
+}
+
+/// Writes a record with the ids of this thread's active span and its thread's name.
+pub(super) fn write_record(services: &Services, record: &Record<'_>) {
+    let context = trace::active()
+        .filter(|_| services.logs_injection)
+        .unwrap_or_default();
+    let thread = std::thread::current();
+    services.logger.log(&Record {
+        thread: thread.name().unwrap_or(""),
+        trace_id: context.trace_id,
+        span_id: context.span_id,
+        ..*record
+    });
+}

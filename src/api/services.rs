@@ -1,0 +1,145 @@
+//! What handlers work with.
+
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use crate::clock::Clock;
+use crate::dogstatsd;
+use crate::http::Target;
+use crate::log::Logger;
+use crate::prometheus::{CounterFamily, Error, Gauge, HistogramFamily, HistogramSpec, Registry};
+use crate::trace::Tracer;
+use crate::worker::{Ledger, Stats};
+
+/// Handles of every exporter. Cheap to clone handles inside; one value is shared by all threads.
+#[derive(Debug)]
+pub struct Services {
+    /// Time.
+    pub clock: Clock,
+    /// Spans.
+    pub tracer: Tracer,
+    /// DogStatsD.
+    pub statsd: dogstatsd::Client,
+    /// Log lines.
+    pub logger: Logger,
+    /// What `/metrics` shows.
+    pub registry: Registry,
+    /// Families that requests feed.
+    pub families: RequestFamilies,
+    /// Whether log lines carry the ids of the active span.
+    pub logs_injection: bool,
+    /// Where this API itself is reached, once it is bound.
+    pub own_address: OnceLock<Target>,
+    /// When the process started, on the clock's monotonic side.
+    pub started_ns: u64,
+}
+
+/// Prometheus families of the API.
+#[derive(Clone, Debug)]
+pub struct RequestFamilies {
+    /// `request_count_total{method,route,status}`.
+    pub count: CounterFamily,
+    /// `request_latency_seconds{method,route}`.
+    pub latency: HistogramFamily,
+    /// `custom_metric_total{count_type}`.
+    pub custom: CounterFamily,
+    /// `http_requests_in_flight`.
+    pub in_flight: Gauge,
+}
+
+/// Bounds of the latency buckets, in seconds: fine where a small service lives, coarse above.
+const LATENCY_BOUNDS: [f64; 15] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+];
+
+impl RequestFamilies {
+    /// Registers the families.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    pub fn register(registry: &Registry) -> Result<RequestFamilies, Error> {
+        // The label is `route`: the Agent's check adds a tag `endpoint` of its own to everything.
+        let spec = HistogramSpec {
+            labels: &["method", "route"],
+            bounds: &LATENCY_BOUNDS,
+        };
+        Ok(RequestFamilies {
+            count: registry.counter(
+                "request_count",
+                "Requests answered.",
+                &["method", "route", "status"],
+            )?,
+            latency: registry.histogram(
+                "request_latency_seconds",
+                "Time from a request's head to its reply.",
+                spec,
+            )?,
+            custom: registry.counter(
+                "custom_metric",
+                "Whatever /prometheus_counter_inc was told to add.",
+                &["count_type"],
+            )?,
+            in_flight: registry
+                .gauge("http_requests_in_flight", "Requests being served now.", &[])?
+                .with(&[]),
+        })
+    }
+}
+
+/// How one exporter stands.
+#[derive(Clone, Debug)]
+pub struct ExporterState {
+    /// `traces`, `dogstatsd`, `logs`.
+    pub name: &'static str,
+    /// Where every item went.
+    pub ledger: Ledger,
+    /// Counters of its thread.
+    pub stats: Stats,
+}
+
+impl ExporterState {
+    /// As JSON, for `/health`.
+    pub fn to_json(&self) -> Value {
+        let Ledger {
+            unit,
+            offered,
+            sent,
+            dropped,
+            pending,
+        } = &self.ledger;
+        let dropped: serde_json::Map<String, Value> = dropped
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| (reason.to_string(), json!(count)))
+            .collect();
+        json!({
+            "unit": unit,
+            "offered": offered,
+            "sent": sent,
+            "dropped": dropped,
+            "pending": pending,
+            "flushed": self.stats.flushed,
+            "flush_failed": self.stats.flush_failed,
+            "panics": self.stats.panics,
+            "error": self.stats.last_error,
+        })
+    }
+}
+
+impl Services {
+    /// How every exporter stands, in a fixed order.
+    pub fn states(&self) -> Vec<ExporterState> {
+        let state = |name, ledger, stats| ExporterState {
+            name,
+            ledger,
+            stats,
+        };
+        vec![
+            state("traces", self.tracer.ledger(), self.tracer.stats()),
+            state("dogstatsd", self.statsd.ledger(), self.statsd.stats()),
+            state("logs", self.logger.ledger(), self.logger.stats().worker),
+        ]
+    }
+}
