@@ -173,6 +173,10 @@ pub(super) struct Exporter {
     rates_version: String,
     pause: Duration,
     not_before_ns: u64,
+    /// Whether the last try was answered; unknown before the first.
+    reachable: bool,
+    /// Told again while a pause lasts.
+    last_error: String,
 }
 
 impl Exporter {
@@ -194,6 +198,8 @@ impl Exporter {
             rates_version: "0".to_string(),
             pause: Duration::ZERO,
             not_before_ns: 0,
+            reachable: false,
+            last_error: String::new(),
         }
     }
 
@@ -247,6 +253,9 @@ impl Exporter {
                 self.options.agent
             )));
         }
+        if self.batches.is_empty() && !self.reachable && why != Why::Stop {
+            return self.probe();
+        }
         let budget = if why == Why::Stop {
             STOP_BUDGET
         } else {
@@ -270,13 +279,39 @@ impl Exporter {
                 Outcome::Later(error) => {
                     self.batches.push_front(batch);
                     self.pause_a_little();
+                    self.last_error.clone_from(&error);
                     return Err(FlushError::new(error));
                 }
             }
         }
+        self.calm_down();
+        rejected.map_or(Ok(()), |why| Err(FlushError::new(why)))
+    }
+
+    /// An empty payload, which every Agent answers: so the user hears of a wrong address at the start,
+    /// and of an Agent that is back, without a single request.
+    fn probe(&mut self) -> Result<(), FlushError> {
+        match self.post(&Batch::default(), self.options.timeout) {
+            Outcome::Delivered => {
+                self.calm_down();
+                Ok(())
+            }
+            Outcome::Later(error) => {
+                self.pause_a_little();
+                self.last_error.clone_from(&error);
+                Err(FlushError::new(error))
+            }
+            Outcome::Given(_) | Outcome::Split => {
+                self.pause_a_little();
+                Err(FlushError::new(format!("{}: takes no traces", self.options.agent)))
+            }
+        }
+    }
+
+    fn calm_down(&mut self) {
+        self.reachable = true;
         self.pause = Duration::ZERO;
         self.not_before_ns = 0;
-        rejected.map_or(Ok(()), |why| Err(FlushError::new(why)))
     }
 
     fn settled(&mut self, batch: &Batch, how: &str) {
@@ -294,6 +329,7 @@ impl Exporter {
 
     /// Doubles up to five seconds, with jitter so that many processes do not come back at once.
     fn pause_a_little(&mut self) {
+        self.reachable = false;
         self.pause = (self.pause * 2).clamp(Duration::from_millis(100), PAUSE_MAX);
         let jittered = self.pause.mul_f64(0.5 + fastrand::f64() / 2.0);
         let ns = u64::try_from(jittered.as_nanos()).unwrap_or(u64::MAX);
