@@ -111,7 +111,7 @@ fn line(out: &mut String, group: &ErrorGroup, now_unix_us: u64) {
 
 fn title(out: &mut String, group: &ErrorGroup) {
     let name = match group.error_type.as_str() {
-        "" => "no error.type",
+        "" => "untyped",
         name => name,
     };
     html!(

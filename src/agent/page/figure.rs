@@ -87,7 +87,8 @@ pub(super) fn number(value: f64) -> String {
         1e15.. => format!("{size:.2e}"),
         _ if size.fract() == 0.0 => grouped(size as u64),
         100.0.. => grouped(size.round() as u64),
-        0.01.. => three_digits(size),
+        0.1.. => three_digits(size),
+        0.01.. => format!("{size:.3}"),
         0.0001.. => format!("{size:.5}"),
         _ => format!("{size:.1e}"),
     };
@@ -197,7 +198,7 @@ mod tests {
         check_number("whole", 1_204_118.0, "1,204,118");
         check_number("negative", -12.5, "−12.5");
         check_number("rounds up a digit", 9.999, "10.0");
-        check_number("small", 0.0123, "0.01");
+        check_number("small", 0.0123, "0.012");
         check_number("smaller", 0.00123, "0.00123");
         check_number("tiny", 0.000_000_12, "1.2e-7");
         check_number("huge", 1.5e300, "1.50e300");

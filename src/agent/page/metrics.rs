@@ -1,6 +1,6 @@
 //! Contexts and series, grouped by what they are.
 
-use super::figure::{grouped, number};
+use super::figure::{Figure, bytes, duration, grouped, number};
 use super::html::{esc, html};
 use super::piece;
 use super::settings::environment;
@@ -214,12 +214,7 @@ fn line(out: &mut String, row: &MetricRow, names: &[&'static str], now_unix_us: 
     let figures = figures(row);
     for name in names {
         match figures.iter().find(|(known, _)| known == name) {
-            Some((_, value)) => html!(
-                out,
-                "<td class=\"num\"><span class=\"fig\">{}</span><span class=\"unit\"> {}</span></td>",
-                number(*value),
-                unit(row, name)
-            ),
+            Some((_, value)) => piece::figure_cell(out, &figure(row, name, *value)),
             None => out.push_str("<td class=\"num muted\">–</td>"),
         }
     }
@@ -236,15 +231,22 @@ fn line(out: &mut String, row: &MetricRow, names: &[&'static str], now_unix_us: 
     out.push_str("</tr>");
 }
 
-/// The unit of one figure of a row: a count of timings is not a time.
-fn unit(row: &MetricRow, name: &str) -> &'static str {
-    match (name, row.unit) {
-        ("rate", _) => "/s",
-        ("count" | "distinct", _) => "",
-        (_, "millisecond") => "ms",
-        (_, "second" | "seconds") => "s",
-        (_, "byte" | "bytes") => "B",
-        (_, other) => other,
+/// One figure of a row with its unit: a count of timings is not a time.
+fn figure(row: &MetricRow, name: &str, value: f64) -> Figure {
+    let counted = matches!(name, "rate" | "count" | "distinct");
+    let fits = (0.0..1e9).contains(&value);
+    match row.unit {
+        "second" | "seconds" if !counted && fits => duration((value * 1e9) as u64),
+        "byte" | "bytes" if !counted && fits => bytes(value as u64),
+        unit => Figure {
+            digits: number(value),
+            unit: match (name, unit) {
+                ("rate", _) => "/s",
+                (_, "millisecond") if !counted => "ms",
+                (_, other) if !counted => other,
+                _ => "",
+            },
+        },
     }
 }
 

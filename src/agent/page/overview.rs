@@ -69,7 +69,7 @@ fn service_cards(out: &mut String, service: &Service) {
         esc(&service.name),
         esc(about.join(" · "))
     );
-    let held = format!("{} since the start", grouped(service.requests));
+    let held = format!("{} in all", grouped(service.requests));
     card(out, "Requests", &rate(service.requests_per_second), &held);
     history(
         out,
@@ -109,10 +109,11 @@ fn service_cards(out: &mut String, service: &Service) {
 fn card(out: &mut String, name: &str, value: &figure::Figure, beside: &str) {
     html!(
         out,
-        "<section class=\"card\"><h3>{name}</h3><p class=\"big\">"
+        "<section class=\"card\"><h3>{name} <small>{}</small></h3><p class=\"big\">",
+        esc(beside)
     );
     piece::figure(out, value);
-    html!(out, "<small>{}</small></p>", esc(beside));
+    out.push_str("</p>");
 }
 
 fn history(out: &mut String, class: &str, label: &str, values: &[u32]) {

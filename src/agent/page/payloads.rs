@@ -37,7 +37,7 @@ pub(super) fn main(
         ("answered", "num"),
         ("size", "num"),
         ("points", "num"),
-        ("finding", ""),
+        ("finding", "finding"),
     ];
     piece::table(&mut out, "Payloads", &columns);
     for row in rows {

@@ -24,10 +24,7 @@ pub(super) fn line(out: &mut String, class: &str, label: &str, values: &[f64]) {
     );
     if finite.is_empty() || high <= low {
         let flat = HEIGHT - 1.0;
-        html!(
-            out,
-            "<path class=\"stroke\" d=\"M0 {flat}H{WIDTH}\"/></svg>"
-        );
+        html!(out, "<path class=\"flat\" d=\"M0 {flat}H{WIDTH}\"/></svg>");
         return;
     }
     let points = path(&finite, low, high);
@@ -61,11 +58,24 @@ fn single(values: &[f64]) -> &[f64] {
 
 /// A bar in a row of 100 %: from `start` for `width`, both as shares of 1.
 pub(super) fn bar(out: &mut String, class: &str, start: f64, width: f64) {
+    out.push_str("<svg class=\"bar\" aria-hidden=\"true\">");
+    rect(out, class, start, width);
+}
+
+/// The same over the lines that the head of the table defines once for all rows.
+pub(super) fn lane(out: &mut String, class: &str, start: f64, width: f64) {
+    out.push_str(
+        "<svg class=\"bar\" aria-hidden=\"true\"><use class=\"gridlines\" href=\"#gridlines\"/>",
+    );
+    rect(out, class, start, width);
+}
+
+fn rect(out: &mut String, class: &str, start: f64, width: f64) {
     let width = clamp(width).max(0.004);
     let start = clamp(start).min(1.0 - width);
     html!(
         out,
-        "<svg class=\"bar\" aria-hidden=\"true\"><rect class=\"{class}\" x=\"{:.2}%\" width=\"{:.2}%\" height=\"100%\" rx=\"3\"/></svg>",
+        "<rect class=\"{class}\" x=\"{:.2}%\" width=\"{:.2}%\" height=\"100%\" rx=\"3\"/></svg>",
         start * 100.0,
         width * 100.0
     );

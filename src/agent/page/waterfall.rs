@@ -9,8 +9,8 @@ use crate::agent::view::{Span, Trace};
 
 /// Deeper levels are indented no further; the class names end there.
 const DEPTH_MAX: u32 = 16;
-/// Lines of the time axis after the first.
-const TICKS: u64 = 4;
+/// Most lines of the time axis after the first.
+const TICKS_MAX: u64 = 4;
 
 pub(super) fn crumbs(trace: &Trace) -> String {
     let (row, mut out) = (&trace.row, String::new());
@@ -117,28 +117,55 @@ fn tree(out: &mut String, trace: &Trace, looked_at: &Span, now_unix_us: u64) {
     out.push_str("</tbody></table></div></section>");
 }
 
+/// Round times as text, and the lines below them, which every row draws again.
 fn axis(out: &mut String, extent_ns: u64) {
-    out.push_str("<svg class=\"axis\" aria-hidden=\"true\">");
-    for tick in 0..=TICKS {
-        let Figure { digits, unit } = match tick {
-            0 => Figure {
-                digits: "0".to_string(),
-                unit: "",
-            },
-            _ => duration(extent_ns / TICKS * tick),
-        };
-        let anchor = match tick {
-            0 => "start",
-            TICKS => "end",
-            _ => "middle",
-        };
-        let x = tick * 100 / TICKS;
+    let step_ns = step(extent_ns);
+    let share = |tick: u64| (tick * step_ns) as f64 * 100.0 / extent_ns.max(1) as f64;
+    out.push_str("<svg class=\"axis\" aria-hidden=\"true\"><defs><g id=\"gridlines\">");
+    for tick in 0..=extent_ns / step_ns {
+        let x = share(tick);
         html!(
             out,
-            "<text x=\"{x}%\" y=\"13\" text-anchor=\"{anchor}\">{digits} {unit}</text>"
+            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"-6\" y2=\"24\"/>"
+        );
+    }
+    out.push_str("</g></defs><text y=\"13\">0</text>");
+    for tick in 1..=extent_ns / step_ns {
+        let Figure { digits, unit } = round_duration(tick * step_ns);
+        let (x, anchor) = match share(tick) {
+            x if x > 94.0 => (x, "end"),
+            x => (x, "middle"),
+        };
+        html!(
+            out,
+            "<text x=\"{x:.2}%\" y=\"13\" text-anchor=\"{anchor}\">{digits} {unit}</text>"
         );
     }
     out.push_str("</svg>");
+}
+
+/// The least of 1, 2, 5, 10, 20, ... ns that needs no more than the most lines.
+fn step(extent_ns: u64) -> u64 {
+    let mut decade: u64 = 1;
+    loop {
+        for factor in [1, 2, 5] {
+            let step = decade.saturating_mul(factor);
+            if extent_ns / step <= TICKS_MAX {
+                return step;
+            }
+        }
+        decade = decade.saturating_mul(10);
+    }
+}
+
+/// A multiple of a step: without the digits after the point that say nothing.
+fn round_duration(ns: u64) -> Figure {
+    let mut figure = duration(ns);
+    if figure.digits.contains('.') {
+        let short = figure.digits.trim_end_matches('0').trim_end_matches('.');
+        figure.digits = short.to_string();
+    }
+    figure
 }
 
 /// What a row is besides its span.
@@ -192,12 +219,11 @@ fn line(out: &mut String, trace: &Trace, span: &Span, mark: Mark) {
     };
     let extent = trace.extent_ns.max(1) as f64;
     let missing = if span.parent_missing { " dashed" } else { "" };
-    spark::bar(
-        out,
-        &format!("{class}{missing}"),
+    let (start, width) = (
         span.offset_ns as f64 / extent,
         span.duration_ns as f64 / extent,
     );
+    spark::lane(out, &format!("{class}{missing}"), start, width);
     out.push_str("</td><td role=\"gridcell\" class=\"num\">");
     piece::figure(out, &duration(span.duration_ns));
     out.push_str("</td></tr>");
@@ -224,6 +250,31 @@ mod tests {
         };
         let id = chosen(&trace, asked).map(|span| span.span_id.as_str());
         assert_eq!(id, chosen_id, "{rule}");
+    }
+
+    #[track_caller]
+    fn check_axis(rule: &str, extent_ns: u64, text: &str) {
+        let ticks: Vec<String> = (1..=extent_ns / step(extent_ns))
+            .map(|tick| round_duration(tick * step(extent_ns)))
+            .map(|figure| format!("{} {}", figure.digits, figure.unit))
+            .collect();
+        assert_eq!(ticks.join(", "), text, "{rule}");
+    }
+
+    #[test]
+    fn the_axis_is_round() {
+        check_axis("nothing", 0, "");
+        check_axis("one", 1, "1 ns");
+        check_axis("just four", 4_999, "1 µs, 2 µs, 3 µs, 4 µs");
+        check_axis("one more is a wider step", 5_000, "2 µs, 4 µs");
+        check_axis("milliseconds", 4_812_000, "1 ms, 2 ms, 3 ms, 4 ms");
+        check_axis("both sides of a unit", 1_204_000, "500 µs, 1 ms");
+        check_axis("a second", 1_000_000_000, "500 ms, 1 s");
+        check_axis(
+            "the limit",
+            u64::MAX,
+            "83,333,333 min, 166,666,667 min, 250,000,000 min",
+        );
     }
 
     #[test]
