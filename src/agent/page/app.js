@@ -30,8 +30,11 @@
   const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
   // What the reader changed stays as the reader left it.
   const kept = (element, name) =>
-    (name === "open" && element.nodeName === "DETAILS") || name === "tabindex" && element.nodeName === "TR" ||
-    name === "hidden" || name === "aria-expanded" || name === "data-now";
+    (name === "open" && element.nodeName === "DETAILS") || name === "tabindex" && /^(TR|LI)$/.test(element.nodeName) ||
+    name === "hidden" || name === "aria-expanded";
+  // A button that this file put behind its source; no new document has it.
+  const ours = (node) => node?.nodeType === 1 && node.classList.contains("copy");
+  const after = (node) => (ours(node.nextSibling) ? node.nextSibling.nextSibling : node.nextSibling);
 
   function renew(old, fresh) {
     if (old.nodeType !== 1) {
@@ -60,11 +63,11 @@
       // Keyed rows that left are taken out first, so that those that stay need not move.
       while (at && keyOf(at) && at !== held && !freshHas(fresh, at)) at = drop(at);
       if (held) {
-        if (held === at) at = at.nextSibling; else old.insertBefore(held, at);
+        if (held === at) at = after(at); else old.insertBefore(held, at);
         renew(held, wanted);
       } else if (at && !key && alike(at, wanted)) {
         renew(at, wanted);
-        at = at.nextSibling;
+        at = after(at);
       } else {
         old.insertBefore(document.importNode(wanted, true), at);
         if (at && !keyOf(at)) at = drop(at);
@@ -79,7 +82,8 @@
     return keysOf.get(fresh).has(child.nodeName + keyOf(child));
   }
   function drop(node) {
-    const next = node.nextSibling;
+    const next = after(node);
+    if (ours(node.nextSibling)) node.nextSibling.remove();
     node.remove();
     return next;
   }
@@ -91,7 +95,7 @@
   let paused = false, busy = false, live, pauseButton, unread, seenSeq = 0;
 
   function state(word, tone, title = "") {
-    live.textContent = word;
+    if (live.textContent !== word) live.textContent = word;
     live.className = "live " + tone;
     live.title = title;
   }
@@ -267,13 +271,17 @@
     ["p", "pause or resume"], ["t", "light or dark"], ["Esc", "leave the search, close this"], ["?", "this list"],
   ];
   let afterG = 0, helpBox;
+  const keysOn = () => store.read("keys") !== "off";
 
   function help() {
     if (!helpBox) {
       const list = make("dl", { class: "pairs" });
       for (const [keys, what] of KEYS) list.append(make("dt", {}, make("kbd", {}, keys)), make("dd", {}, what));
       const close = button("Close", () => helpBox.close(), "Close (Esc)");
-      helpBox = make("dialog", { "aria-label": "Keys" }, make("h2", {}, "Keys"), list, close);
+      const single = button("", () => { store.write("keys", keysOn() ? "off" : "on"); nameKeys(); }, "For speech input");
+      const nameKeys = () => { single.textContent = keysOn() ? "Turn keys off" : "Turn keys on"; };
+      nameKeys();
+      helpBox = make("dialog", { "aria-label": "Keys" }, make("h2", {}, "Keys"), list, make("p", {}, close, " ", single));
       document.body.append(helpBox);
     }
     if (helpBox.open) helpBox.close(); else helpBox.showModal();
@@ -287,7 +295,7 @@
     const active = document.activeElement?.closest?.("main tbody tr, main .log > li");
     const at = rows.indexOf(active);
     const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + by))];
-    next.tabIndex = active?.tabIndex === 0 ? 0 : -1;
+    next.tabIndex = -1;
     if (next.closest(".waterfall")) {
       for (const row of rowsOf()) row.tabIndex = row === next ? 0 : -1;
     }
@@ -350,6 +358,7 @@
       return;
     }
     if (helpBox?.open && event.key !== "?") return;
+    if (!keysOn() && event.key.length === 1) return;
     const place = performance.now() - afterG < 1500 ? PLACES[event.key] : undefined;
     afterG = event.key === "g" ? performance.now() : 0;
     if (place) location.href = place;
@@ -360,6 +369,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     tools();
     dress();
+    one("#rail [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (document.body.dataset.page === "logs") {
       if (!location.hash) toBottom();
       seenSeq = lastSeq();

@@ -221,9 +221,12 @@ fn fetch(method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
     render(&Hostile, &Request::made(method, target, headers, b""))
 }
 
+/// A name and its attributes.
+type Tag = (String, Vec<(String, String)>);
+
 /// Reads the tags of a document as the HTML parser does, strictly: every value double-quoted, a
 /// blank or the end of the tag after each. Gives tag names and attributes.
-fn tags(html: &str) -> Result<Vec<(String, Vec<(String, String)>)>, String> {
+fn tags(html: &str) -> Result<Vec<Tag>, String> {
     let mut tags = Vec::new();
     for piece in html.split('<').skip(1) {
         let name_end = piece.find([' ', '>']).ok_or(piece)?;

@@ -83,7 +83,11 @@ fn chips(out: &mut String, filter: &Filter<'_>) {
             out,
             "<a href=\"/logs?level={level}&amp;q={}\"{current}><span class=\"{}\">{name}</span></a>",
             pct(filter.q),
-            piece::tone(level)
+            if level.is_empty() {
+                ""
+            } else {
+                piece::tone(level)
+            }
         );
     }
     out.push_str("<span class=\"hint\"><code>status:</code> <code>service:</code> <code>trace_id:</code>, a leading <code>-</code> negates</span></p>");

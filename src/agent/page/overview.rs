@@ -96,13 +96,13 @@ fn service_cards(out: &mut String, service: &Service) {
         &duration(service.p50_ns),
         &format!("p95 {} {}", p95.digits, p95.unit),
     );
-    percentiles(out, "info", service, service.p50_ns);
+    percentiles(out, service, service.p50_ns);
     let times = format!(
         "{} × the p50",
         figure::number(ratio(service.p99_ns, service.p50_ns))
     );
     card(out, "Latency p99", &duration(service.p99_ns), &times);
-    percentiles(out, "warn", service, service.p99_ns);
+    percentiles(out, service, service.p99_ns);
     out.push_str("</div>");
 }
 
@@ -125,10 +125,10 @@ fn history(out: &mut String, class: &str, label: &str, values: &[u32]) {
 }
 
 /// Where p50, p95 and p99 lie on one scale, one of them filled: there is no history of these.
-fn percentiles(out: &mut String, class: &str, service: &Service, filled_ns: u64) {
+fn percentiles(out: &mut String, service: &Service, filled_ns: u64) {
     let share = |ns| ratio(ns, service.p99_ns);
     out.push_str("<div class=\"scale\">");
-    spark::bar(out, class, 0.0, share(filled_ns));
+    spark::bar(out, "accent", 0.0, share(filled_ns));
     out.push_str("<svg class=\"ticks\" aria-hidden=\"true\">");
     for (name, ns) in [
         ("p50", service.p50_ns),
