@@ -110,6 +110,7 @@
 
   async function load(url) {
     const reply = await fetch(url, { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (!reply.ok) throw Object.assign(new Error("status " + reply.status), { status: reply.status });
     return new DOMParser().parseFromString(await reply.text(), "text/html");
   }
 
@@ -142,9 +143,15 @@
       if (url === location.href && !paused && !occupied()) show(fresh);
       if (!paused) state("live", "ok", "renewed " + new Date().toLocaleTimeString());
     } catch (error) {
-      if (!paused) state("no answer", "err", "The agent does not answer; what is shown is from before. " + error.message);
+      if (!paused) failed(error);
     }
     busy = false;
+  }
+
+  /** What is shown stays: a trace that the agent has let go can still be read. */
+  function failed(error) {
+    if (error.status === 404) state("no longer held", "warn", "The agent has let this go; what is shown is from before.");
+    else state("no answer", "err", "The agent does not answer; what is shown is from before. " + error.message);
   }
 
   function tick() {
@@ -242,7 +249,7 @@
       const chosen = one(".waterfall tr[aria-selected=true]");
       for (const row of rowsOf()) row.tabIndex = row === chosen ? 0 : -1;
       if (focused && chosen) chosen.focus({ preventScroll: true });
-    } catch { location.href = href; }
+    } catch (error) { failed(error); }
   }
 
   document.addEventListener("click", (event) => {

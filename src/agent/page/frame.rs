@@ -133,7 +133,11 @@ fn rail(out: &mut String, marked: Page, rail: &Rail) {
     html!(
         out,
         "<nav class=\"rail\" id=\"rail\" aria-label=\"Pages\"><p class=\"brand\"><b>local agent</b> {}</p><ul>",
-        env!("CARGO_PKG_VERSION_MAJOR").to_string() + "." + env!("CARGO_PKG_VERSION_MINOR")
+        concat!(
+            env!("CARGO_PKG_VERSION_MAJOR"),
+            ".",
+            env!("CARGO_PKG_VERSION_MINOR")
+        )
     );
     for page in Page::ALL {
         let current = if page == marked {
