@@ -42,17 +42,13 @@ fn fits(group: &ErrorGroup, q: &str) -> bool {
 }
 
 fn nothing(out: &mut String, held: u64) {
-    out.push_str("<section class=\"card empty\">");
     match held {
         0 => out.push_str(
-            "<h2>No error so far</h2><p>A span becomes an issue when it has <code>error=1</code> and the three tags \
-             <code>error.type</code>, <code>error.message</code>, <code>error.stack</code>.</p></section>",
+            "<section class=\"card empty\"><h2>No error so far</h2><p>A span becomes an issue when it has \
+             <code>error=1</code> and the three tags <code>error.type</code>, <code>error.message</code>, \
+             <code>error.stack</code>.</p></section>",
         ),
-        _ => html!(
-            out,
-            "<h2>No issue matches</h2><p>{} held. <a href=\"/errors\">Show all</a></p></section>",
-            piece::plural(held, "issue")
-        ),
+        _ => piece::no_match(out, held, "issue", "/errors"),
     }
 }
 
@@ -81,21 +77,16 @@ fn line(out: &mut String, group: &ErrorGroup, now_unix_us: u64) {
         esc(&group.fingerprint)
     );
     title(out, group);
-    if !group.message.is_empty() {
-        html!(out, "<p>{}</p>", esc(&group.message));
-    }
-    if !group.ignored_because.is_empty() {
-        html!(out, "<p class=\"warn\">{}</p>", esc(&group.ignored_because));
+    for (class, text) in [("", &group.message), ("warn", &group.ignored_because)] {
+        if !text.is_empty() {
+            html!(out, "<p class=\"{class}\">{}</p>", esc(text));
+        }
     }
     if !group.stack.is_empty() {
         piece::stack(out, &group.fingerprint, &group.stack);
     }
-    html!(
-        out,
-        "</th><td><i class=\"dot {}\"></i>{}</td>",
-        piece::hue(&group.service),
-        esc(&group.service)
-    );
+    out.push_str("</th>");
+    piece::service_cell(out, &group.service);
     piece::count_cell(out, group.count);
     piece::when_cell(out, now_unix_us, group.first_seen_unix_us);
     piece::when_cell(out, now_unix_us, group.last_seen_unix_us);
@@ -110,14 +101,10 @@ fn line(out: &mut String, group: &ErrorGroup, now_unix_us: u64) {
 }
 
 fn title(out: &mut String, group: &ErrorGroup) {
-    let name = match group.error_type.as_str() {
-        "" => "untyped",
-        name => name,
-    };
     html!(
         out,
         "<b>{}</b> <span class=\"muted\">in {}</span>",
-        esc(name),
+        esc(piece::either(&group.error_type, "untyped")),
         esc(&group.resource)
     );
     if !group.culprit.is_empty() {

@@ -130,32 +130,17 @@ pub(super) fn document(frame: &Frame<'_>, overview: &Overview) -> String {
 }
 
 fn rail(out: &mut String, marked: Page, rail: &Rail) {
+    const VERSION: &str = concat!(
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        ".",
+        env!("CARGO_PKG_VERSION_MINOR")
+    );
     html!(
         out,
-        "<nav class=\"rail\" id=\"rail\" aria-label=\"Pages\"><p class=\"brand\"><b>local agent</b> {}</p><ul>",
-        concat!(
-            env!("CARGO_PKG_VERSION_MAJOR"),
-            ".",
-            env!("CARGO_PKG_VERSION_MINOR")
-        )
+        "<nav class=\"rail\" id=\"rail\" aria-label=\"Pages\"><p class=\"brand\"><b>local agent</b> {VERSION}</p><ul>"
     );
     for page in Page::ALL {
-        let current = if page == marked {
-            " aria-current=\"page\""
-        } else {
-            ""
-        };
-        let (text, tone) = page.figure(rail);
-        let (name, path) = (page.name(), page.path());
-        let class = if page == Page::Settings {
-            " class=\"apart\""
-        } else {
-            ""
-        };
-        html!(
-            out,
-            "<li{class}><a href=\"{path}\"{current}><span>{name}</span><span class=\"count {tone}\">{text}</span></a></li>"
-        );
+        entry(out, page, page == marked, page.figure(rail));
     }
     // Read out only when it changes, so it holds what is news and not what ticks.
     html!(
@@ -163,6 +148,20 @@ fn rail(out: &mut String, marked: Page, rail: &Rail) {
         "</ul><p class=\"sr\" role=\"status\" aria-live=\"polite\">{}, {}</p></nav>",
         plural(rail.errors, "issue"),
         plural(rail.payload_findings, "payload finding")
+    );
+}
+
+fn entry(out: &mut String, page: Page, marked: bool, (text, tone): (String, &str)) {
+    let current = if marked { " aria-current=\"page\"" } else { "" };
+    let class = if page == Page::Settings {
+        " class=\"apart\""
+    } else {
+        ""
+    };
+    let (name, path) = (page.name(), page.path());
+    html!(
+        out,
+        "<li{class}><a href=\"{path}\"{current}><span>{name}</span><span class=\"count {tone}\">{text}</span></a></li>"
     );
 }
 

@@ -94,16 +94,14 @@ fn chips(out: &mut String, filter: &Filter<'_>) {
 }
 
 fn nothing(out: &mut String, logs: &Logs, settings: &Settings) {
-    out.push_str("<section class=\"card empty\">");
     if logs.held > 0 {
-        html!(
-            out,
-            "<h2>No line matches</h2><p>{} held. <a href=\"/logs\">Show all</a></p></section>",
-            piece::plural(logs.held, "line")
-        );
+        piece::no_match(out, logs.held, "line", "/logs");
         return;
     }
-    out.push_str("<h2>No log line has arrived yet</h2><p>Write one JSON object a line into a followed file:</p>");
+    out.push_str(
+        "<section class=\"card empty\"><h2>No log line has arrived yet</h2>\
+         <p>Write one JSON object a line into a followed file:</p>",
+    );
     files(out, &settings.files);
     out.push_str(
         "<p>With these fields a line finds its trace:</p>\
@@ -123,51 +121,41 @@ fn head(out: &mut String, filter: &Filter<'_>, logs: &Logs) {
     if logs.evicted > 0 {
         html!(out, ", {} older let go at the bound", grouped(logs.evicted));
     }
-    if logs.matching > shown && filter.limit < 1_000 {
-        let limit = (filter.limit * 5).min(1_000);
-        html!(
-            out,
-            " · <a href=\"/logs?q={}&amp;level={}&amp;limit={limit}\">show {}</a>",
-            pct(filter.q),
-            filter.level,
-            grouped(limit as u64)
-        );
+    if logs.matching > shown {
+        let search = format!("/logs?q={}&amp;level={}", pct(filter.q), filter.level);
+        piece::more(out, filter.limit, &search);
     }
     out.push_str("</p>");
 }
 
 /// One line; what else it carries unfolds below.
 pub(super) fn line(out: &mut String, row: &LogRow, place: Place<'_>) {
-    let tone = piece::tone(row.status);
     let own = matches!(place, Place::Trace { span_id } if span_id == row.span_id);
-    let class = if own { " class=\"own\"" } else { "" };
     html!(
         out,
-        "<li data-key=\"{0}\"{class}><time title=\"{1}\">{2}</time><b class=\"{tone}\">{3}</b>",
+        "<li data-key=\"{}\"{}><time title=\"{}\">{}</time><b class=\"{}\">{}</b>",
         row.seq,
+        if own { " class=\"own\"" } else { "" },
         date_time(row.time_unix_us),
         day_time(row.time_unix_us),
+        piece::tone(row.status),
         esc(row.status)
     );
-    if matches!(place, Place::Page) {
+    let on_page = matches!(place, Place::Page);
+    if on_page {
+        let from = esc(piece::either(&row.service, &row.logger));
         html!(
             out,
-            "<span class=\"from\" title=\"{}\">{}</span>",
-            esc(&row.logger),
-            esc(if row.service.is_empty() {
-                &row.logger
-            } else {
-                &row.service
-            })
+            "<span class=\"from\" title=\"{}\">{from}</span>",
+            esc(&row.logger)
         );
     }
     message(out, row);
-    if matches!(place, Place::Page) && !row.trace_id.is_empty() {
+    if on_page && !row.trace_id.is_empty() {
+        let (trace, span) = (pct(&row.trace_id), pct(&row.span_id));
         html!(
             out,
-            "<a class=\"jump\" href=\"/traces/{}?span={}\">trace</a>",
-            pct(&row.trace_id),
-            pct(&row.span_id)
+            "<a class=\"jump\" href=\"/traces/{trace}?span={span}\">trace</a>"
         );
     }
     out.push_str("</li>");

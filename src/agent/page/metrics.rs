@@ -43,45 +43,33 @@ pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Sett
             piece::plural(metrics.overflow, "context")
         );
     }
-    for table in DOGSTATSD {
-        section(
-            &mut out,
-            now_unix_us,
-            Section::of(&rows, "dogstatsd", table),
-        );
+    for table in sections(&rows) {
+        section(&mut out, now_unix_us, table);
     }
-    let known = |row: &MetricRow| {
-        row.source != "dogstatsd" || DOGSTATSD.iter().any(|(kind, ..)| row.kind == *kind)
-    };
-    let strange: Vec<&MetricRow> = rows.iter().copied().filter(|row| !known(row)).collect();
-    section(
-        &mut out,
-        now_unix_us,
-        Section {
-            title: "Other types",
-            beside: "",
-            rows: strange,
-        },
-    );
-    let prometheus: Vec<&MetricRow> = rows
-        .iter()
-        .copied()
-        .filter(|row| row.source == "prometheus")
-        .collect();
-    section(
-        &mut out,
-        now_unix_us,
-        Section {
-            title: "Prometheus",
-            beside: "as scraped",
-            rows: prometheus,
-        },
-    );
     if q.is_empty() {
         checks(&mut out, now_unix_us, &metrics.checks);
         events(&mut out, now_unix_us, &metrics.events);
     }
     out
+}
+
+/// Each known type of DogStatsD, what is of none, and what was scraped; any may be empty.
+fn sections<'a>(rows: &[&'a MetricRow]) -> Vec<Section<'a>> {
+    let known = |row: &MetricRow| DOGSTATSD.iter().any(|(kind, ..)| row.kind == *kind);
+    let scraped = |row: &MetricRow| row.source == "prometheus";
+    let (prometheus, sent): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| scraped(row));
+    let mut tables: Vec<Section<'_>> = DOGSTATSD.map(|table| Section::of(&sent, table)).into();
+    tables.push(Section {
+        title: "Other types",
+        beside: "",
+        rows: sent.into_iter().filter(|row| !known(row)).collect(),
+    });
+    tables.push(Section {
+        title: "Prometheus",
+        beside: "as scraped",
+        rows: prometheus,
+    });
+    tables
 }
 
 /// Whether each word of `q` occurs in `text`, which is in lower case; a leading `-` negates.
@@ -106,16 +94,14 @@ fn fits(row: &MetricRow, q: &str) -> bool {
 }
 
 fn nothing(out: &mut String, held: u64, settings: &Settings) {
-    out.push_str("<section class=\"card empty\">");
     if held > 0 {
-        html!(
-            out,
-            "<h2>No metric matches</h2><p>{} held. <a href=\"/metrics\">Show all</a></p></section>",
-            piece::plural(held, "context")
-        );
+        piece::no_match(out, held, "context", "/metrics");
         return;
     }
-    out.push_str("<h2>No metric has arrived yet</h2><p>Point a DogStatsD client here, or let an address be scraped.</p>");
+    out.push_str(
+        "<section class=\"card empty\"><h2>No metric has arrived yet</h2>\
+         <p>Point a DogStatsD client here, or let an address be scraped.</p>",
+    );
     environment(out, settings);
     out.push_str("</section>");
 }
@@ -130,14 +116,16 @@ struct Section<'a> {
 impl<'a> Section<'a> {
     fn of(
         rows: &[&'a MetricRow],
-        source: &str,
         (kind, title, beside): (&str, &'static str, &'static str),
     ) -> Section<'a> {
-        let of_kind = |row: &&MetricRow| row.source == source && row.kind == kind;
         Section {
             title,
             beside,
-            rows: rows.iter().copied().filter(of_kind).collect(),
+            rows: rows
+                .iter()
+                .copied()
+                .filter(|row| row.kind == kind)
+                .collect(),
         }
     }
 
@@ -195,40 +183,37 @@ fn section(out: &mut String, now_unix_us: u64, section: Section<'_>) {
 
 fn line(out: &mut String, row: &MetricRow, names: &[&'static str], now_unix_us: u64) {
     let key = format!("{}|{}|{}", row.name, row.kind, row.tags.join("|"));
-    html!(
-        out,
-        "<tr data-key=\"{}\"><th scope=\"row\" class=\"wide\"><code>{}</code> ",
-        esc(&key),
-        esc(&row.name)
-    );
+    html!(out, "<tr data-key=\"{}\">", esc(&key));
+    name_cell(out, row);
+    let figures = figures(row);
+    for name in names {
+        match figures.iter().find(|(known, _)| known == name) {
+            Some((_, value)) => piece::figure_cell(out, &figure(row, name, *value)),
+            None => piece::word_cell(out, "num muted", "–"),
+        }
+    }
+    out.push_str("<td class=\"trend\">");
+    let label = format!("{}, last 60 seconds", row.name);
+    spark::line(out, "accent", &label, &row.history);
+    out.push_str("</td>");
+    piece::count_cell(out, row.points);
+    piece::when_cell(out, now_unix_us, row.last_seen_unix_us);
+    out.push_str("</tr>");
+}
+
+fn name_cell(out: &mut String, row: &MetricRow) {
+    let name = esc(&row.name);
+    html!(out, "<th scope=\"row\" class=\"wide\"><code>{name}</code> ");
     if row.source == "prometheus" {
         html!(out, "<small>{}</small> ", esc(&row.kind));
     }
     piece::tags(out, &row.tags);
     if row.kind == "set" && !row.members.is_empty() {
-        html!(out, "<span class=\"members\">members: ");
+        out.push_str("<span class=\"members\">members: ");
         piece::tags(out, &row.members);
         out.push_str("</span>");
     }
     out.push_str("</th>");
-    let figures = figures(row);
-    for name in names {
-        match figures.iter().find(|(known, _)| known == name) {
-            Some((_, value)) => piece::figure_cell(out, &figure(row, name, *value)),
-            None => out.push_str("<td class=\"num muted\">–</td>"),
-        }
-    }
-    out.push_str("<td class=\"trend\">");
-    spark::line(
-        out,
-        "accent",
-        &format!("{}, last 60 seconds", row.name),
-        &row.history,
-    );
-    out.push_str("</td>");
-    piece::count_cell(out, row.points);
-    piece::when_cell(out, now_unix_us, row.last_seen_unix_us);
-    out.push_str("</tr>");
 }
 
 /// One figure of a row with its unit: a count of timings is not a time.
@@ -264,19 +249,15 @@ fn checks(out: &mut String, now_unix_us: u64, checks: &[CheckRow]) {
     ];
     piece::table(out, "Service checks", &columns);
     for check in checks {
+        let name = esc(&check.name);
         html!(
             out,
-            "<tr><th scope=\"row\" class=\"wide\"><code>{}</code> ",
-            esc(&check.name)
+            "<tr><th scope=\"row\" class=\"wide\"><code>{name}</code> "
         );
         piece::tags(out, &check.tags);
-        html!(
-            out,
-            "</th><td class=\"{}\">{}</td><td>{}</td>",
-            piece::tone(check.status),
-            esc(check.status),
-            esc(&check.message)
-        );
+        out.push_str("</th>");
+        piece::word_cell(out, piece::tone(check.status), check.status);
+        piece::word_cell(out, "", &check.message);
         piece::when_cell(out, now_unix_us, check.time_unix_us);
         out.push_str("</tr>");
     }
@@ -293,19 +274,14 @@ fn events(out: &mut String, now_unix_us: u64, events: &[EventRow]) {
     let columns = [("event", "wide"), ("type", ""), ("arrived", "when")];
     piece::table(out, "Events", &columns);
     for event in events {
+        let (title, text) = (esc(&event.title), esc(&event.text));
         html!(
             out,
-            "<tr><th scope=\"row\" class=\"wide\"><b>{}</b><p>{}</p>",
-            esc(&event.title),
-            esc(&event.text)
+            "<tr><th scope=\"row\" class=\"wide\"><b>{title}</b><p>{text}</p>"
         );
         piece::tags(out, &event.tags);
-        html!(
-            out,
-            "</th><td class=\"{}\">{}</td>",
-            piece::tone(&event.alert_type),
-            esc(&event.alert_type)
-        );
+        out.push_str("</th>");
+        piece::word_cell(out, piece::tone(&event.alert_type), &event.alert_type);
         piece::when_cell(out, now_unix_us, event.time_unix_us);
         out.push_str("</tr>");
     }

@@ -54,6 +54,8 @@ mod waterfall;
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod tests;
 
 pub use render::render;
 pub use views::{Settings, Views};

@@ -57,11 +57,8 @@ fn nothing_yet(out: &mut String, waiting: bool, settings: &Settings) {
 }
 
 fn service_cards(out: &mut String, service: &Service) {
-    let about: Vec<&str> = [&service.env, &service.version, &service.language]
-        .into_iter()
-        .map(String::as_str)
-        .filter(|word| !word.is_empty())
-        .collect();
+    let about = [&service.env, &service.version, &service.language].map(String::as_str);
+    let about: Vec<&str> = about.into_iter().filter(|word| !word.is_empty()).collect();
     html!(
         out,
         "<h2><a href=\"/traces?q=service%3A{}\">{}</a> <small>{}</small></h2><div class=\"grid four\">",
@@ -69,41 +66,39 @@ fn service_cards(out: &mut String, service: &Service) {
         esc(&service.name),
         esc(about.join(" · "))
     );
-    let held = format!("{} in all", grouped(service.requests));
-    card(out, "Requests", &rate(service.requests_per_second), &held);
+    let (requests, errors) = (grouped(service.requests), grouped(service.errors));
+    card(
+        out,
+        "Requests",
+        &rate(service.requests_per_second),
+        &format!("{requests} in all"),
+    );
     history(
         out,
         "accent",
         "Requests per second",
         &service.requests_history,
     );
-    let share = format!(
-        "{} of {}",
-        grouped(service.errors),
-        grouped(service.requests)
-    );
-    card(
-        out,
-        "Errors",
-        &percent(service.errors, service.requests),
-        &share,
-    );
+    let share = percent(service.errors, service.requests);
+    card(out, "Errors", &share, &format!("{errors} of {requests}"));
     history(out, "err", "Errors per second", &service.errors_history);
+    latency_cards(out, service);
+    out.push_str("</div>");
+}
+
+fn latency_cards(out: &mut String, service: &Service) {
     let p95 = duration(service.p95_ns);
+    let beside = format!("p95 {} {}", p95.digits, p95.unit);
+    card(out, "Latency p50", &duration(service.p50_ns), &beside);
+    percentiles(out, service, service.p50_ns);
+    let times = figure::number(ratio(service.p99_ns, service.p50_ns));
     card(
         out,
-        "Latency p50",
-        &duration(service.p50_ns),
-        &format!("p95 {} {}", p95.digits, p95.unit),
+        "Latency p99",
+        &duration(service.p99_ns),
+        &format!("{times} × the p50"),
     );
-    percentiles(out, service, service.p50_ns);
-    let times = format!(
-        "{} × the p50",
-        figure::number(ratio(service.p99_ns, service.p50_ns))
-    );
-    card(out, "Latency p99", &duration(service.p99_ns), &times);
     percentiles(out, service, service.p99_ns);
-    out.push_str("</div>");
 }
 
 fn card(out: &mut String, name: &str, value: &figure::Figure, beside: &str) {
@@ -207,14 +202,15 @@ fn pipeline_card(out: &mut String, pipeline: &Pipeline, now_unix_us: u64) {
     let values: Vec<f64> = pipeline.per_second.iter().copied().map(f64::from).collect();
     let label = format!("{name}: {} per second, last 60 seconds", pipeline.unit);
     spark::line(out, "plain", &label, &values);
+    facts(out, pipeline, now_unix_us);
+    if let Some(error) = &pipeline.last_error {
+        html!(out, "<p class=\"note warn\">last error: {}</p>", esc(error));
+    }
+    out.push_str("</section>");
+}
+
+fn facts(out: &mut String, pipeline: &Pipeline, now_unix_us: u64) {
     let size = bytes(pipeline.bytes);
-    html!(
-        out,
-        "<dl class=\"facts\"><dt>payloads</dt><dd>{}</dd><dt>bytes</dt><dd>{} {}</dd>",
-        grouped(pipeline.payloads),
-        size.digits,
-        size.unit
-    );
     let tone = if pipeline.decode_errors > 0 {
         "warn"
     } else {
@@ -222,23 +218,20 @@ fn pipeline_card(out: &mut String, pipeline: &Pipeline, now_unix_us: u64) {
     };
     html!(
         out,
-        "<dt>decode errors</dt><dd class=\"{tone}\">{}</dd>",
+        "<dl class=\"facts\"><dt>payloads</dt><dd>{}</dd><dt>bytes</dt><dd>{} {}</dd>\
+         <dt>decode errors</dt><dd class=\"{tone}\">{}</dd>",
+        grouped(pipeline.payloads),
+        size.digits,
+        size.unit,
         grouped(pipeline.decode_errors)
     );
     if pipeline.evicted > 0 {
-        html!(
-            out,
-            "<dt>let go at a bound</dt><dd>{}</dd>",
-            grouped(pipeline.evicted)
-        );
+        let evicted = grouped(pipeline.evicted);
+        html!(out, "<dt>let go at a bound</dt><dd>{evicted}</dd>");
     }
     out.push_str("<dt>last seen</dt><dd>");
     piece::when(out, now_unix_us, pipeline.last_seen_unix_us);
     out.push_str("</dd></dl>");
-    if let Some(error) = &pipeline.last_error {
-        html!(out, "<p class=\"note warn\">last error: {}</p>", esc(error));
-    }
-    out.push_str("</section>");
 }
 
 fn title(pipeline: &str) -> &str {
@@ -266,37 +259,30 @@ fn reconcile(out: &mut String, counts: &[Count]) {
     ];
     piece::table(out, "Reconcile", &columns);
     for count in counts {
-        html!(
-            out,
-            "<tr><th scope=\"row\">{}</th><td class=\"num\">{}</td>",
-            esc(&count.counted_at),
-            grouped(count.count)
-        );
-        match count.difference {
-            None => out.push_str("<td class=\"num muted\">–</td><td></td></tr>"),
-            Some(by) => {
-                let (word, tone) = verdict(count.count, by);
-                html!(
-                    out,
-                    "<td class=\"num {tone}\">{}</td><td class=\"{tone}\">{word}</td></tr>",
-                    figure::signed(by)
-                );
-            }
-        }
+        html!(out, "<tr><th scope=\"row\">{}</th>", esc(&count.counted_at));
+        piece::count_cell(out, count.count);
+        let (digits, word, tone) = match count.difference {
+            None => ("–".to_string(), String::new(), "muted"),
+            Some(by) => verdict(count.count, by),
+        };
+        piece::word_cell(out, &format!("num {tone}"), &digits);
+        piece::word_cell(out, tone, &word);
+        out.push_str("</tr>");
     }
     piece::table_end(out);
     out.push_str("</section>");
 }
 
-/// The word beside a difference, and its colour class.
-fn verdict(count: u64, difference: i64) -> (String, &'static str) {
+/// A difference, its word, and their colour class.
+fn verdict(count: u64, difference: i64) -> (String, String, &'static str) {
     let by = grouped(difference.unsigned_abs());
-    match (count, difference) {
+    let (word, tone) = match (count, difference) {
         (_, 0) => ("agrees".to_string(), "ok"),
         (0, _) => ("nothing yet".to_string(), "muted"),
         (_, ..0) => (format!("{by} fewer"), "warn"),
         _ => (format!("{by} more"), "warn"),
-    }
+    };
+    (figure::signed(difference), word, tone)
 }
 
 fn top_errors(out: &mut String, groups: &[ErrorGroup], now_unix_us: u64) {
@@ -327,7 +313,7 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &str, count: u64, difference: i64, word: &str) {
-        assert_eq!(verdict(count, difference).0, word, "{rule}");
+        assert_eq!(verdict(count, difference).1, word, "{rule}");
     }
 
     #[test]

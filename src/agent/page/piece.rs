@@ -3,6 +3,9 @@
 use super::figure::{self, Figure};
 use super::html::{esc, html};
 
+/// The most rows that a page shows.
+pub(super) const ROWS_MAX: usize = 1_000;
+
 /// A figure with its unit muted.
 pub(super) fn figure(out: &mut String, figure: &Figure) {
     html!(
@@ -83,6 +86,48 @@ pub(super) fn tags(out: &mut String, tags: &[String]) {
         html!(out, "<code class=\"tag\">{}</code> ", esc(tag));
     }
     out.push_str("</span>");
+}
+
+/// The first text, or the second where the first is empty.
+pub(super) fn either<'a>(text: &'a str, or: &'a str) -> &'a str {
+    if text.is_empty() { or } else { text }
+}
+
+/// A table cell with a word in the colour of its state.
+pub(super) fn word_cell(out: &mut String, tone: &str, word: &str) {
+    html!(out, "<td class=\"{tone}\">{}</td>", esc(word));
+}
+
+/// A table cell with a service behind the dot of its hue.
+pub(super) fn service_cell(out: &mut String, service: &str) {
+    html!(
+        out,
+        "<td><i class=\"dot {}\"></i>{}</td>",
+        hue(service),
+        esc(service)
+    );
+}
+
+/// What stands in place of a list when a search finds nothing of what is held.
+pub(super) fn no_match(out: &mut String, held: u64, word: &str, path: &str) {
+    html!(
+        out,
+        "<section class=\"card empty\"><h2>No {word} matches</h2>\
+         <p>{} held. <a href=\"{path}\">Show all</a></p></section>",
+        plural(held, word)
+    );
+}
+
+/// A link to more rows of the same search, up to the most that a page shows.
+pub(super) fn more(out: &mut String, limit: usize, search: &str) {
+    if limit < ROWS_MAX {
+        let limit = (limit * 5).min(ROWS_MAX);
+        let text = figure::grouped(limit as u64);
+        html!(
+            out,
+            " · <a href=\"{search}&amp;limit={limit}\">show {text}</a>"
+        );
+    }
 }
 
 /// A stack trace, folded. `key` keeps it open when the page is renewed.

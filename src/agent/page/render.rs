@@ -1,8 +1,8 @@
 //! From a request to a reply: which page, which asset, and the headers of each.
 
 use super::frame::{Frame, Page, document};
-use super::html::{esc, html};
-use super::piece::fnv1a;
+use super::html::esc;
+use super::piece::{ROWS_MAX, fnv1a};
 use super::views::Views;
 use super::{errors, logs, metrics, overview, payloads, settings, traces, waterfall};
 use crate::agent::view::{Overview, Query};
@@ -16,7 +16,6 @@ const CSS: Asset = Asset::new("text/css; charset=utf-8", include_str!("app.css")
 const JS: Asset = Asset::new("text/javascript; charset=utf-8", include_str!("app.js"));
 
 const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
 
 /// Answers a request for a page or an asset. The caller has checked its `Host`.
 pub fn render(views: &dyn Views, request: &Request) -> Reply {
@@ -34,46 +33,39 @@ pub fn render(views: &dyn Views, request: &Request) -> Reply {
 fn page(views: &dyn Views, request: &Request) -> Reply {
     let overview = views.overview();
     let ask = Ask::of(request);
-    let query = &ask.query;
-    let now = overview.now_unix_us;
     let path = request.path();
     let path = path.strip_suffix('/').unwrap_or(path);
-    let (page, main) = match path {
-        "" => (Page::Overview, overview::main(&overview, &views.settings())),
-        "/traces" => (
-            Page::Traces,
-            traces::main(now, query, &views.traces(query), &views.settings()),
-        ),
-        "/metrics" => (
-            Page::Metrics,
-            metrics::main(now, &query.q, &views.metrics(), &views.settings()),
-        ),
-        "/logs" => (
-            Page::Logs,
-            logs::main(
-                now,
-                &ask.log_filter(),
-                &views.logs(&ask.log_query()),
-                &views.settings(),
-            ),
-        ),
-        "/errors" => (Page::Errors, errors::main(now, &query.q, &views.errors())),
-        "/payloads" => (
-            Page::Payloads,
-            payloads::main(now, query, &views.payloads(query), &views.settings()),
-        ),
-        "/settings" => (Page::Settings, settings::main(now, &views.settings())),
-        _ => return trace(views, &overview, request).unwrap_or_else(|| missing(&overview, path)),
+    let page = Page::ALL
+        .into_iter()
+        .find(|page| page.path().trim_end_matches('/') == path);
+    let Some(page) = page else {
+        return trace(views, &overview, request).unwrap_or_else(|| missing(&overview, path));
     };
     let frame = Frame {
         page,
         title: page.name().to_string(),
         crumbs: String::new(),
-        q: &query.q,
+        q: &ask.query.q,
         kept: &[("limit", &ask.limit), ("level", &ask.level)],
-        main,
+        main: content(views, page, &overview, &ask),
     };
     guarded(Reply::html(200, document(&frame, &overview)))
+}
+
+fn content(views: &dyn Views, page: Page, overview: &Overview, ask: &Ask) -> String {
+    let (now, query, settings) = (overview.now_unix_us, &ask.query, views.settings());
+    match page {
+        Page::Overview => overview::main(overview, &settings),
+        Page::Traces => traces::main(now, query, &views.traces(query), &settings),
+        Page::Metrics => metrics::main(now, &query.q, &views.metrics(), &settings),
+        Page::Logs => {
+            let rows = views.logs(&ask.log_query());
+            logs::main(now, &ask.log_filter(), &rows, &settings)
+        }
+        Page::Errors => errors::main(now, &query.q, &views.errors()),
+        Page::Payloads => payloads::main(now, query, &views.payloads(query), &settings),
+        Page::Settings => settings::main(now, &settings),
+    }
 }
 
 fn trace(views: &dyn Views, overview: &Overview, request: &Request) -> Option<Reply> {
@@ -92,21 +84,16 @@ fn trace(views: &dyn Views, overview: &Overview, request: &Request) -> Option<Re
 }
 
 fn missing(overview: &Overview, path: &str) -> Reply {
-    let mut main = String::new();
-    let (page, why) = match path.strip_prefix("/traces/") {
-        Some(_) => (
-            Page::Traces,
-            "This trace is not held: it never arrived, or a bound was reached and the oldest were let go.",
-        ),
-        None => (Page::Overview, "There is no such page."),
+    const NOT_HELD: &str = "This trace is not held: it never arrived, or a bound was reached and \
+         the oldest were let go.";
+    let (page, why) = match path.starts_with("/traces/") {
+        true => (Page::Traces, NOT_HELD),
+        false => (Page::Overview, "There is no such page."),
     };
-    html!(
-        main,
-        "<section class=\"card empty\"><h2>Not here</h2><p><code>{}</code></p><p>{why}</p>\
-         <p><a href=\"{}\">Back to {}</a></p></section>",
-        esc(path),
-        page.path(),
-        page.name()
+    let (path, back, name) = (esc(path), page.path(), page.name());
+    let main = format!(
+        "<section class=\"card empty\"><h2>Not here</h2><p><code>{path}</code></p><p>{why}</p>\
+         <p><a href=\"{back}\">Back to {name}</a></p></section>"
     );
     let frame = Frame {
         page,
@@ -129,7 +116,7 @@ struct Ask {
 impl Ask {
     fn of(request: &Request) -> Ask {
         let value = |key| request.query_value(key).unwrap_or_default();
-        let limit = value("limit").parse().unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+        let limit = value("limit").parse().unwrap_or(LIMIT).clamp(1, ROWS_MAX);
         let level = value("level");
         Ask {
             query: Query {

@@ -22,33 +22,17 @@ enum Style {
 }
 
 pub(super) fn main(now_unix_us: u64, settings: &Settings) -> String {
-    let mut out = String::from("<div class=\"grid split\"><section class=\"card\">");
-    piece::heading(&mut out, "Listens on", "");
-    let addresses = [
-        ("traces, HTTP", &settings.receiver),
-        ("DogStatsD, UDP", &settings.dogstatsd),
-        ("this page", &settings.page),
-    ];
-    piece::pairs(
-        &mut out,
-        addresses
-            .into_iter()
-            .map(|(name, value)| (name, value.clone())),
-    );
-    out.push_str("<p class=\"muted\">Started ");
-    piece::when(&mut out, now_unix_us, settings.started_unix_us);
-    out.push_str(". All is held in memory; a bound lets the oldest go and counts it.</p></section><section class=\"card\">");
+    let mut out = String::from("<div class=\"grid split\">");
+    listens(&mut out, now_unix_us, settings);
+    out.push_str("<section class=\"card\">");
     piece::heading(&mut out, "Reads", "");
     out.push_str("<h3>Log files followed</h3>");
     files(&mut out, &settings.files);
-    out.push_str("<h3>Scraped every 10 s</h3>");
+    out.push_str("<h3>Addresses scraped</h3>");
     list(&mut out, &settings.scrapes, "No address is scraped.");
     out.push_str("</section></div>");
-    piece::heading(
-        &mut out,
-        "Point a service here",
-        "lines for its environment; nothing else changes",
-    );
+    let beside = "lines for its environment; nothing else changes";
+    piece::heading(&mut out, "Point a service here", beside);
     out.push_str("<div class=\"grid three\">");
     for (language, style) in LANGUAGES {
         html!(out, "<section class=\"card\"><h3><b>{language}</b></h3>");
@@ -57,6 +41,22 @@ pub(super) fn main(now_unix_us: u64, settings: &Settings) -> String {
     }
     out.push_str("</div>");
     out
+}
+
+fn listens(out: &mut String, now_unix_us: u64, settings: &Settings) {
+    out.push_str("<section class=\"card\">");
+    piece::heading(out, "Listens on", "");
+    let addresses = [
+        ("traces, HTTP", settings.receiver.clone()),
+        ("DogStatsD, UDP", settings.dogstatsd.clone()),
+        ("this page", settings.page.clone()),
+    ];
+    piece::pairs(out, addresses.into_iter());
+    out.push_str("<p class=\"muted\">Started ");
+    piece::when(out, now_unix_us, settings.started_unix_us);
+    out.push_str(
+        ". All is held in memory; a bound lets the oldest go and counts it.</p></section>",
+    );
 }
 
 /// The two lines that any page without content shows.

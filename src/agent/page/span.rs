@@ -18,29 +18,13 @@ pub(super) fn panel(out: &mut String, trace: &Trace, span: &Span) {
 }
 
 fn summary(out: &mut String, span: &Span) {
+    let name = piece::either(&span.resource, &span.name);
     let error = if span.error {
         " <span class=\"err\">error</span>"
     } else {
         ""
     };
-    html!(
-        out,
-        "<section class=\"card\"><h2>{}{error}</h2>",
-        esc(if span.resource.is_empty() {
-            &span.name
-        } else {
-            &span.resource
-        })
-    );
-    let length = |ns| {
-        let figure = duration(ns);
-        format!("{} {}", figure.digits, figure.unit)
-    };
-    let parent = match (span.parent_missing, span.parent_id.as_str()) {
-        (true, id) => format!("{id}, never arrived"),
-        (_, "0") => "none, the root".to_string(),
-        (_, id) => id.to_string(),
-    };
+    html!(out, "<section class=\"card\"><h2>{}{error}</h2>", esc(name));
     let rows = [
         ("service", span.service.clone()),
         ("name", span.name.clone()),
@@ -49,22 +33,34 @@ fn summary(out: &mut String, span: &Span) {
         ("duration", length(span.duration_ns)),
         ("self time", length(span.self_ns)),
         ("span id", span.span_id.clone()),
-        ("parent id", parent),
+        ("parent id", parent(span)),
     ];
     piece::pairs(out, rows.into_iter().filter(|(_, value)| !value.is_empty()));
     out.push_str("</section>");
 }
 
+fn length(ns: u64) -> String {
+    let figure = duration(ns);
+    format!("{} {}", figure.digits, figure.unit)
+}
+
+fn parent(span: &Span) -> String {
+    match (span.parent_missing, span.parent_id.as_str()) {
+        (true, id) => format!("{id}, never arrived"),
+        (_, "0") => "none, the root".to_string(),
+        (_, id) => id.to_string(),
+    }
+}
+
 fn failure(out: &mut String, span: &Span) {
-    let or = |text: &str, missing: &str| match text {
-        "" => missing.to_string(),
-        _ => text.to_string(),
-    };
     html!(
         out,
         "<section class=\"card failure\"><h2 class=\"err\">{}</h2><p>{}</p>",
-        esc(or(&span.error_type, "Error without error.type")),
-        esc(or(&span.error_message, "error.message is empty."))
+        esc(piece::either(&span.error_type, "Error without error.type")),
+        esc(piece::either(
+            &span.error_message,
+            "error.message is empty."
+        ))
     );
     match span.error_stack.as_str() {
         "" => out.push_str(
@@ -76,10 +72,10 @@ fn failure(out: &mut String, span: &Span) {
             esc(stack)
         ),
     }
+    let kind = pct(&span.error_type);
     html!(
         out,
-        "<p><a href=\"/errors?q={}\">All errors like this</a></p></section>",
-        pct(&span.error_type)
+        "<p><a href=\"/errors?q={kind}\">All errors like this</a></p></section>"
     );
 }
 

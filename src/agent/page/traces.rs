@@ -66,16 +66,14 @@ fn filters(out: &mut String, q: &str) {
 }
 
 fn nothing(out: &mut String, traces: &Traces, settings: &Settings) {
-    out.push_str("<section class=\"card empty\">");
     if traces.held > 0 {
-        html!(
-            out,
-            "<h2>No trace matches</h2><p>{} held. <a href=\"/traces\">Show all</a></p></section>",
-            piece::plural(traces.held, "trace")
-        );
+        piece::no_match(out, traces.held, "trace", "/traces");
         return;
     }
-    out.push_str("<h2>No trace has arrived yet</h2><p>Start a traced service with these lines in its environment.</p>");
+    out.push_str(
+        "<section class=\"card empty\"><h2>No trace has arrived yet</h2>\
+         <p>Start a traced service with these lines in its environment.</p>",
+    );
     environment(out, settings);
     out.push_str("</section>");
 }
@@ -83,18 +81,13 @@ fn nothing(out: &mut String, traces: &Traces, settings: &Settings) {
 fn line(out: &mut String, row: &TraceRow, longest_ns: u64, now_unix_us: u64) {
     html!(out, "<tr data-key=\"{}\">", esc(&row.trace_id));
     piece::when_cell(out, now_unix_us, row.start_unix_us);
+    piece::service_cell(out, &row.service);
     html!(
         out,
-        "<td><i class=\"dot {}\"></i>{}</td><th scope=\"row\" class=\"wide\"><a href=\"/traces/{}\" title=\"{}\">{}</a> <small>{}</small></th>",
-        piece::hue(&row.service),
-        esc(&row.service),
+        "<th scope=\"row\" class=\"wide\"><a href=\"/traces/{}\" title=\"{}\">{}</a> <small>{}</small></th>",
         pct(&row.trace_id),
         esc(&row.trace_id_hex),
-        esc(if row.resource.is_empty() {
-            &row.name
-        } else {
-            &row.resource
-        }),
+        esc(piece::either(&row.resource, &row.name)),
         esc(&row.name)
     );
     status_cell(out, row);
@@ -112,15 +105,14 @@ fn line(out: &mut String, row: &TraceRow, longest_ns: u64, now_unix_us: u64) {
         row.duration_ns as f64 / longest_ns.max(1) as f64,
     );
     out.push_str("</td>");
-    piece::count_cell(out, u64::from(row.spans));
-    match row.errors {
-        0 => out.push_str("<td class=\"num zero\">0</td></tr>"),
-        errors => html!(
-            out,
-            "<td class=\"num err\">{}</td></tr>",
-            grouped(errors.into())
-        ),
-    }
+    piece::count_cell(out, row.spans.into());
+    let tone = if row.errors > 0 {
+        "num err"
+    } else {
+        "num zero"
+    };
+    piece::word_cell(out, tone, &grouped(row.errors.into()));
+    out.push_str("</tr>");
 }
 
 fn status_cell(out: &mut String, row: &TraceRow) {
@@ -152,14 +144,8 @@ fn foot(out: &mut String, query: &Query, traces: &Traces) {
             grouped(traces.evicted)
         );
     }
-    if traces.matching > shown && query.limit < 1_000 {
-        let limit = (query.limit * 5).min(1_000);
-        html!(
-            out,
-            " · <a href=\"/traces?q={}&amp;limit={limit}\">show {}</a>",
-            pct(&query.q),
-            grouped(limit as u64)
-        );
+    if traces.matching > shown {
+        piece::more(out, query.limit, &format!("/traces?q={}", pct(&query.q)));
     }
     out.push_str("</p>");
 }

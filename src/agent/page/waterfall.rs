@@ -17,11 +17,7 @@ pub(super) fn crumbs(trace: &Trace) -> String {
     html!(
         out,
         "<a class=\"muted\" href=\"/traces\">Traces</a><span class=\"muted\">/</span><h1>{}</h1>",
-        esc(if row.resource.is_empty() {
-            &row.name
-        } else {
-            &row.resource
-        })
+        esc(piece::either(&row.resource, &row.name))
     );
     if !row.status_code.is_empty() {
         let tone = piece::status_tone(&row.status_code);
@@ -31,21 +27,22 @@ pub(super) fn crumbs(trace: &Trace) -> String {
             esc(&row.status_code)
         );
     }
-    let hex = &row.trace_id_hex;
-    let (head, tail) = match (hex.get(..8), hex.get(hex.len().saturating_sub(4)..)) {
-        (Some(head), Some(tail)) if hex.len() > 16 => (head, tail),
-        _ => (hex.as_str(), ""),
-    };
-    let gap = if tail.is_empty() { "" } else { "…" };
     html!(
         out,
-        "<code class=\"chip\" title=\"trace id {}, decimal {}\" data-copy=\"{0}\">{}{gap}{}</code>",
-        esc(hex),
+        "<code class=\"chip\" title=\"trace id {0}, decimal {1}\" data-copy=\"{0}\">{2}</code>",
+        esc(&row.trace_id_hex),
         esc(&row.trace_id),
-        esc(head),
-        esc(tail)
+        esc(short_id(&row.trace_id_hex))
     );
     out
+}
+
+/// Both ends of a 128-bit id; the whole is on hover and in the clipboard.
+fn short_id(hex: &str) -> String {
+    match (hex.get(..8), hex.get(hex.len().saturating_sub(4)..)) {
+        (Some(head), Some(tail)) if hex.len() > 16 => format!("{head}…{tail}"),
+        _ => hex.to_string(),
+    }
 }
 
 pub(super) fn main(trace: &Trace, span_id: &str, now_unix_us: u64) -> String {
@@ -81,13 +78,26 @@ fn chosen<'a>(trace: &'a Trace, span_id: &str) -> Option<&'a Span> {
 
 fn tree(out: &mut String, trace: &Trace, looked_at: &Span, now_unix_us: u64) {
     out.push_str(
-        "<section class=\"card flush\"><div class=\"scroll\"><table class=\"waterfall\" role=\"treegrid\" aria-label=\"Spans\">\
-         <thead><tr role=\"row\"><th scope=\"col\" role=\"columnheader\">",
+        "<section class=\"card flush\"><div class=\"scroll\"><table class=\"waterfall\" role=\"treegrid\" aria-label=\"Spans\">",
     );
+    head(out, trace, now_unix_us);
+    out.push_str("<tbody>");
+    for (at, span) in trace.spans.iter().enumerate() {
+        let next = trace.spans.get(at + 1);
+        let mark = Mark {
+            parent: next.is_some_and(|next| next.depth > span.depth),
+            chosen: std::ptr::eq(span, looked_at),
+        };
+        line(out, trace, span, mark);
+    }
+    out.push_str("</tbody></table></div></section>");
+}
+
+fn head(out: &mut String, trace: &Trace, now_unix_us: u64) {
     let whole = duration(trace.extent_ns);
     html!(
         out,
-        "{} · {} · {} {} · ",
+        "<thead><tr role=\"row\"><th scope=\"col\" role=\"columnheader\">{} · {} · {} {} · ",
         piece::plural(trace.spans.len() as u64, "span"),
         piece::plural(u64::from(trace.row.services), "service"),
         whole.digits,
@@ -98,23 +108,9 @@ fn tree(out: &mut String, trace: &Trace, looked_at: &Span, now_unix_us: u64) {
         "</th><th scope=\"col\" role=\"columnheader\" class=\"lane\" aria-label=\"time\">",
     );
     axis(out, trace.extent_ns);
-    out.push_str("</th><th scope=\"col\" role=\"columnheader\" class=\"num\">duration</th></tr></thead><tbody>");
-    for (at, span) in trace.spans.iter().enumerate() {
-        let parent = trace
-            .spans
-            .get(at + 1)
-            .is_some_and(|next| next.depth > span.depth);
-        line(
-            out,
-            trace,
-            span,
-            Mark {
-                parent,
-                chosen: std::ptr::eq(span, looked_at),
-            },
-        );
-    }
-    out.push_str("</tbody></table></div></section>");
+    out.push_str(
+        "</th><th scope=\"col\" role=\"columnheader\" class=\"num\">duration</th></tr></thead>",
+    );
 }
 
 /// Round times as text, and the lines below them, which every row draws again.
@@ -180,17 +176,40 @@ fn line(out: &mut String, trace: &Trace, span: &Span, mark: Mark) {
     } else {
         ""
     };
-    let tab_index = if mark.chosen { 0 } else { -1 };
     html!(
         out,
-        "<tr role=\"row\" id=\"s{0}\" data-key=\"{0}\" aria-level=\"{1}\"{expanded} aria-selected=\"{2}\" tabindex=\"{tab_index}\">\
-         <th scope=\"row\" role=\"rowheader\" class=\"d{3}\">",
+        "<tr role=\"row\" id=\"s{0}\" data-key=\"{0}\" aria-level=\"{1}\"{expanded} aria-selected=\"{2}\" tabindex=\"{3}\">",
         esc(&span.span_id),
-        span.depth + 1,
+        u64::from(span.depth) + 1,
         mark.chosen,
-        span.depth.min(DEPTH_MAX)
+        if mark.chosen { 0 } else { -1 }
     );
-    if mark.parent {
+    name_cell(out, &trace.row.trace_id, span, mark.parent);
+    let hue = if span.error {
+        "err"
+    } else {
+        piece::hue(&span.service)
+    };
+    let class = if span.parent_missing { " dashed" } else { "" };
+    let extent = trace.extent_ns.max(1) as f64;
+    let (start, width) = (
+        span.offset_ns as f64 / extent,
+        span.duration_ns as f64 / extent,
+    );
+    out.push_str("<td role=\"gridcell\" class=\"lane\">");
+    spark::lane(out, &format!("{hue}{class}"), start, width);
+    out.push_str("</td><td role=\"gridcell\" class=\"num\">");
+    piece::figure(out, &duration(span.duration_ns));
+    out.push_str("</td></tr>");
+}
+
+fn name_cell(out: &mut String, trace_id: &str, span: &Span, parent: bool) {
+    let depth = span.depth.min(DEPTH_MAX);
+    html!(
+        out,
+        "<th scope=\"row\" role=\"rowheader\" class=\"d{depth}\">"
+    );
+    if parent {
         out.push_str("<i class=\"fold\" aria-hidden=\"true\"></i>");
     }
     if span.error {
@@ -199,34 +218,15 @@ fn line(out: &mut String, trace: &Trace, span: &Span, mark: Mark) {
     html!(
         out,
         "<a data-soft tabindex=\"-1\" href=\"/traces/{}?span={}\">{}</a> <small>{}</small>",
-        pct(&trace.row.trace_id),
+        pct(trace_id),
         pct(&span.span_id),
-        esc(if span.resource.is_empty() {
-            &span.name
-        } else {
-            &span.resource
-        }),
+        esc(piece::either(&span.resource, &span.name)),
         esc(&span.service)
     );
     if span.parent_missing {
         out.push_str(" <small class=\"warn\">parent never arrived</small>");
     }
-    out.push_str("</th><td role=\"gridcell\" class=\"lane\">");
-    let class = if span.error {
-        "err"
-    } else {
-        piece::hue(&span.service)
-    };
-    let extent = trace.extent_ns.max(1) as f64;
-    let missing = if span.parent_missing { " dashed" } else { "" };
-    let (start, width) = (
-        span.offset_ns as f64 / extent,
-        span.duration_ns as f64 / extent,
-    );
-    spark::lane(out, &format!("{class}{missing}"), start, width);
-    out.push_str("</td><td role=\"gridcell\" class=\"num\">");
-    piece::figure(out, &duration(span.duration_ns));
-    out.push_str("</td></tr>");
+    out.push_str("</th>");
 }
 
 #[cfg(test)]
