@@ -1,6 +1,6 @@
 //! One trace: the tree of its spans over time, beside it the span that is looked at.
 
-use super::figure::{Figure, duration};
+use super::figure::{Figure, duration, grouped};
 use super::html::{esc, html, pct};
 use super::piece;
 use super::span;
@@ -9,6 +9,8 @@ use crate::agent::view::{Span, Trace};
 
 /// Deeper levels are indented no further; the class names end there.
 const DEPTH_MAX: u32 = 16;
+/// Spans that are drawn; a browser that renews more rows than this every 2 s is no longer calm.
+const SPANS_MAX: usize = 2_000;
 /// Most lines of the time axis after the first.
 const TICKS_MAX: u64 = 4;
 
@@ -82,7 +84,7 @@ fn tree(out: &mut String, trace: &Trace, looked_at: &Span, now_unix_us: u64) {
     );
     head(out, trace, now_unix_us);
     out.push_str("<tbody>");
-    for (at, span) in trace.spans.iter().enumerate() {
+    for (at, span) in trace.spans.iter().take(SPANS_MAX).enumerate() {
         let next = trace.spans.get(at + 1);
         let mark = Mark {
             parent: next.is_some_and(|next| next.depth > span.depth),
@@ -90,7 +92,15 @@ fn tree(out: &mut String, trace: &Trace, looked_at: &Span, now_unix_us: u64) {
         };
         line(out, trace, span, mark);
     }
-    out.push_str("</tbody></table></div></section>");
+    out.push_str("</tbody></table></div>");
+    if trace.spans.len() > SPANS_MAX {
+        let (shown, held) = (grouped(SPANS_MAX as u64), grouped(trace.spans.len() as u64));
+        html!(
+            out,
+            "<p class=\"foot\">the first {shown} of {held} spans</p>"
+        );
+    }
+    out.push_str("</section>");
 }
 
 fn head(out: &mut String, trace: &Trace, now_unix_us: u64) {
@@ -250,6 +260,29 @@ mod tests {
         };
         let id = chosen(&trace, asked).map(|span| span.span_id.as_str());
         assert_eq!(id, chosen_id, "{rule}");
+    }
+
+    #[track_caller]
+    fn check_rows(rule: &str, spans: usize, rows: usize, note: bool) {
+        let trace = Trace {
+            spans: vec![span("1", false, ""); spans],
+            ..Trace::default()
+        };
+        let html = main(&trace, "", 0);
+        let drawn = html.matches("role=\"rowheader\"").count();
+        assert_eq!(
+            (drawn, html.contains("the first 2,000 of")),
+            (rows, note),
+            "{rule}"
+        );
+    }
+
+    #[test]
+    fn a_bound_on_rows_is_told() {
+        check_rows("none", 0, 0, false);
+        check_rows("one", 1, 1, false);
+        check_rows("the limit", 2_000, 2_000, false);
+        check_rows("limit + 1", 2_001, 2_000, true);
     }
 
     #[track_caller]
