@@ -1,0 +1,204 @@
+//! Values in which every text is hostile.
+
+use super::{Settings, Views};
+use crate::agent::view::*;
+
+/// A tag, both quotes, an entity, a link that runs, NUL and a mark that turns the direction.
+const HOSTILE: &str =
+    "\"><img src=x onerror=alert(1)>' onclick='x' &lt; javascript:alert(1) \0 \u{202e}";
+
+pub(super) struct Hostile;
+
+fn h() -> String {
+    HOSTILE.to_string()
+}
+
+fn trace_row() -> TraceRow {
+    TraceRow {
+        trace_id: h(),
+        trace_id_hex: h(),
+        service: h(),
+        name: h(),
+        resource: h(),
+        status_code: h(),
+        duration_ns: u64::MAX,
+        errors: 1,
+        ..TraceRow::default()
+    }
+}
+
+fn log_row() -> LogRow {
+    LogRow {
+        status: HOSTILE,
+        service: h(),
+        logger: h(),
+        message: h(),
+        trace_id: h(),
+        span_id: h(),
+        error_kind: h(),
+        error_stack: h(),
+        fields: vec![(h(), h())],
+        time_unix_us: u64::MAX,
+        ..LogRow::default()
+    }
+}
+
+fn error(ignored_because: &str) -> ErrorGroup {
+    ErrorGroup {
+        fingerprint: h(),
+        service: h(),
+        error_type: h(),
+        message: h(),
+        culprit: h(),
+        resource: h(),
+        trace_id: h(),
+        stack: h(),
+        ignored_because: ignored_because.to_string(),
+        ..ErrorGroup::default()
+    }
+}
+
+fn metric(source: &'static str, kind: &str) -> MetricRow {
+    MetricRow {
+        name: h(),
+        source,
+        kind: kind.to_string(),
+        tags: vec![h(), h()],
+        value: f64::NAN,
+        aggregates: vec![("p95", f64::INFINITY)],
+        members: vec![h()],
+        history: vec![f64::NAN, 1.0, f64::NEG_INFINITY],
+        ..MetricRow::default()
+    }
+}
+
+impl Views for Hostile {
+    fn overview(&self) -> Overview {
+        let service = Service {
+            name: h(),
+            env: h(),
+            version: h(),
+            language: h(),
+            requests_per_second: f64::NAN,
+            p99_ns: u64::MAX,
+            ..Service::default()
+        };
+        let pipeline = Pipeline {
+            name: "traces",
+            decode_errors: 1,
+            last_error: Some(h()),
+            ..Pipeline::default()
+        };
+        Overview {
+            services: vec![service; 5],
+            pipelines: vec![pipeline],
+            errors: vec![error("")],
+            reconcile: vec![Count {
+                counted_at: h(),
+                count: 1,
+                difference: Some(-1),
+            }],
+            ..Overview::default()
+        }
+    }
+
+    fn traces(&self, _: &Query) -> Traces {
+        Traces {
+            rows: vec![trace_row()],
+            matching: 9,
+            ..Traces::default()
+        }
+    }
+
+    fn trace(&self, _: u64) -> Option<Trace> {
+        let span = Span {
+            span_id: h(),
+            parent_id: h(),
+            depth: u32::MAX - 1,
+            parent_missing: true,
+            service: h(),
+            name: h(),
+            resource: h(),
+            kind: h(),
+            offset_ns: u64::MAX,
+            error: true,
+            meta: vec![(h(), h())],
+            metrics: vec![(h(), f64::NAN)],
+            error_type: h(),
+            error_message: h(),
+            error_stack: h(),
+            ..Span::default()
+        };
+        Some(Trace {
+            row: trace_row(),
+            extent_ns: 0,
+            spans: vec![span],
+            logs: vec![log_row()],
+        })
+    }
+
+    fn metrics(&self) -> Metrics {
+        let kinds = [
+            "count",
+            "gauge",
+            "set",
+            "timing",
+            "histogram",
+            "distribution",
+            HOSTILE,
+        ];
+        let mut rows: Vec<MetricRow> = kinds.iter().map(|k| metric("dogstatsd", k)).collect();
+        rows.push(metric("prometheus", HOSTILE));
+        Metrics {
+            rows,
+            overflow: 1,
+            events: vec![EventRow {
+                title: h(),
+                text: h(),
+                alert_type: h(),
+                tags: vec![h()],
+                ..EventRow::default()
+            }],
+            checks: vec![CheckRow {
+                name: h(),
+                status: HOSTILE,
+                message: h(),
+                tags: vec![h()],
+                ..CheckRow::default()
+            }],
+        }
+    }
+
+    fn logs(&self, _: &Query) -> Logs {
+        Logs {
+            rows: vec![log_row()],
+            matching: 9,
+            ..Logs::default()
+        }
+    }
+
+    fn errors(&self) -> Vec<ErrorGroup> {
+        vec![error(""), error(HOSTILE)]
+    }
+
+    fn payloads(&self, _: &Query) -> Vec<PayloadRow> {
+        vec![PayloadRow {
+            pipeline: HOSTILE,
+            what: h(),
+            from: h(),
+            error: h(),
+            ..PayloadRow::default()
+        }]
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            receiver: h(),
+            dogstatsd: h(),
+            page: h(),
+            files: vec![h()],
+            scrapes: vec![h()],
+            started_unix_us: 0,
+        }
+    }
+}

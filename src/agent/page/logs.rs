@@ -1,0 +1,195 @@
+//! Log lines, the newest at the bottom.
+
+use super::figure::{date_time, day_time, grouped};
+use super::html::{esc, html, pct};
+use super::piece;
+use super::settings::files;
+use super::views::Settings;
+use crate::agent::view::{LogRow, Logs};
+
+/// Every status a line can have, by Datadog's rules.
+const LEVELS: [&str; 9] = [
+    "emergency",
+    "alert",
+    "critical",
+    "error",
+    "warn",
+    "notice",
+    "info",
+    "debug",
+    "ok",
+];
+/// Those that are one click away.
+const CHIPS: [&str; 5] = ["", "error", "warn", "info", "debug"];
+
+/// What the page is narrowed to.
+pub(super) struct Filter<'a> {
+    pub(super) q: &'a str,
+    pub(super) level: &'a str,
+    pub(super) limit: usize,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// On its own page: with service, and a link to the trace.
+    Page,
+    /// Beside the trace; lines of this span are marked.
+    Trace { span_id: &'a str },
+}
+
+/// The level if it is one.
+pub(super) fn known_level(text: &str) -> Option<&'static str> {
+    LEVELS.into_iter().find(|level| *level == text)
+}
+
+pub(super) fn main(
+    now_unix_us: u64,
+    filter: &Filter<'_>,
+    logs: &Logs,
+    settings: &Settings,
+) -> String {
+    let mut out = String::new();
+    chips(&mut out, filter);
+    if logs.rows.is_empty() {
+        nothing(&mut out, logs, settings);
+        return out;
+    }
+    out.push_str("<section class=\"card flush\">");
+    head(&mut out, filter, logs);
+    out.push_str(
+        "<ol class=\"log\" id=\"log\" role=\"log\" aria-live=\"off\" aria-label=\"Log lines\">",
+    );
+    for row in &logs.rows {
+        line(&mut out, row, Place::Page);
+    }
+    let newest = logs.rows.last().map_or(0, |row| row.time_unix_us);
+    out.push_str("</ol><p class=\"foot\">times are UTC, the newest line is at the bottom, ");
+    piece::when(&mut out, now_unix_us, newest);
+    out.push_str("</p></section>");
+    out
+}
+
+fn chips(out: &mut String, filter: &Filter<'_>) {
+    out.push_str("<p class=\"chips\">");
+    for level in CHIPS {
+        let current = if level == filter.level {
+            " aria-current=\"true\""
+        } else {
+            ""
+        };
+        let name = if level.is_empty() { "all" } else { level };
+        html!(
+            out,
+            "<a href=\"/logs?level={level}&amp;q={}\"{current}><span class=\"{}\">{name}</span></a>",
+            pct(filter.q),
+            if level.is_empty() {
+                ""
+            } else {
+                piece::tone(level)
+            }
+        );
+    }
+    out.push_str("<span class=\"hint\"><code>status:</code> <code>service:</code> <code>trace_id:</code>, a leading <code>-</code> negates</span></p>");
+}
+
+fn nothing(out: &mut String, logs: &Logs, settings: &Settings) {
+    if logs.held > 0 {
+        piece::no_match(out, logs.held, "line", "/logs");
+        return;
+    }
+    out.push_str(
+        "<section class=\"card empty\"><h2>No log line has arrived yet</h2>\
+         <p>Write one JSON object a line into a followed file:</p>",
+    );
+    files(out, &settings.files);
+    out.push_str(
+        "<p>With these fields a line finds its trace:</p>\
+         <pre class=\"env\">{\"message\": \"...\", \"status\": \"info\", \"dd.trace_id\": \"...\", \"dd.span_id\": \"...\"}</pre></section>",
+    );
+}
+
+fn head(out: &mut String, filter: &Filter<'_>, logs: &Logs) {
+    let shown = logs.rows.len() as u64;
+    html!(
+        out,
+        "<p class=\"foot head\">newest {} of {} that match, {} held",
+        grouped(shown),
+        grouped(logs.matching),
+        grouped(logs.held)
+    );
+    if logs.evicted > 0 {
+        html!(out, ", {} older let go at the bound", grouped(logs.evicted));
+    }
+    if logs.matching > shown {
+        let search = format!("/logs?q={}&amp;level={}", pct(filter.q), filter.level);
+        piece::more(out, filter.limit, &search);
+    }
+    out.push_str("</p>");
+}
+
+/// One line; what else it carries unfolds below.
+pub(super) fn line(out: &mut String, row: &LogRow, place: Place<'_>) {
+    let own = matches!(place, Place::Trace { span_id } if span_id == row.span_id);
+    html!(
+        out,
+        "<li data-key=\"{}\"{}><time title=\"{}\">{}</time><b class=\"{}\">{}</b>",
+        row.seq,
+        if own { " class=\"own\"" } else { "" },
+        date_time(row.time_unix_us),
+        day_time(row.time_unix_us),
+        piece::tone(row.status),
+        esc(row.status)
+    );
+    let on_page = matches!(place, Place::Page);
+    if on_page {
+        let from = esc(piece::either(&row.service, &row.logger));
+        html!(
+            out,
+            "<span class=\"from\" title=\"{}\">{from}</span>",
+            esc(&row.logger)
+        );
+    }
+    message(out, row);
+    if on_page && !row.trace_id.is_empty() {
+        let (trace, span) = (pct(&row.trace_id), pct(&row.span_id));
+        html!(
+            out,
+            "<a class=\"jump\" href=\"/traces/{trace}?span={span}\">trace</a>"
+        );
+    }
+    out.push_str("</li>");
+}
+
+fn message(out: &mut String, row: &LogRow) {
+    let folded = !row.fields.is_empty() || !row.error_stack.is_empty() || !row.logger.is_empty();
+    if !folded {
+        html!(out, "<span class=\"text\">{}</span>", esc(&row.message));
+        return;
+    }
+    html!(
+        out,
+        "<details data-key=\"l{}\"><summary class=\"text\">{}",
+        row.seq,
+        esc(&row.message)
+    );
+    if !row.error_kind.is_empty() {
+        html!(out, " <span class=\"err\">{}</span>", esc(&row.error_kind));
+    }
+    out.push_str("</summary>");
+    if !row.error_stack.is_empty() {
+        html!(out, "<pre class=\"stack\">{}</pre>", esc(&row.error_stack));
+    }
+    let named = [
+        ("logger", &row.logger),
+        ("dd.trace_id", &row.trace_id),
+        ("dd.span_id", &row.span_id),
+    ];
+    let named = named.into_iter().filter(|(_, value)| !value.is_empty());
+    let others = row.fields.iter().map(|(key, value)| (key.as_str(), value));
+    piece::pairs(
+        out,
+        named.chain(others).map(|(key, value)| (key, value.clone())),
+    );
+    out.push_str("</details>");
+}

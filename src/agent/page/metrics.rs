@@ -1,0 +1,359 @@
+//! Contexts and series, grouped by what they are.
+
+use super::figure::{Figure, bytes, duration, grouped, number};
+use super::html::{esc, html};
+use super::piece;
+use super::settings::environment;
+use super::spark;
+use super::views::Settings;
+use crate::agent::view::{CheckRow, EventRow, MetricRow, Metrics};
+
+/// Tables of DogStatsD types: type, heading, what the figures are.
+const DOGSTATSD: [(&str, &str, &str); 6] = [
+    (
+        "count",
+        "Counts",
+        "rate over the last 10 s, sum since the start",
+    ),
+    ("gauge", "Gauges", "the last value"),
+    ("set", "Sets", "distinct members in the last 10 s"),
+    (
+        "timing",
+        "Timings",
+        "what the Agent makes of the last 10 s, in ms",
+    ),
+    (
+        "histogram",
+        "Histograms",
+        "what the Agent makes of the last 10 s",
+    ),
+    ("distribution", "Distributions", "what the last 10 s hold"),
+];
+
+pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Settings) -> String {
+    let mut out = String::new();
+    let rows: Vec<&MetricRow> = metrics.rows.iter().filter(|row| fits(row, q)).collect();
+    if rows.is_empty() {
+        nothing(&mut out, metrics.rows.len() as u64, settings);
+    }
+    if metrics.overflow > 0 {
+        html!(
+            out,
+            "<p class=\"note warn\">{} not kept: the bound on contexts was reached. Look for a tag with too many values.</p>",
+            piece::plural(metrics.overflow, "context")
+        );
+    }
+    for table in sections(&rows) {
+        section(&mut out, now_unix_us, table);
+    }
+    if q.is_empty() {
+        checks(&mut out, now_unix_us, &metrics.checks);
+        events(&mut out, now_unix_us, &metrics.events);
+    }
+    out
+}
+
+/// Each known type of DogStatsD, what is of none, and what was scraped; any may be empty.
+fn sections<'a>(rows: &[&'a MetricRow]) -> Vec<Section<'a>> {
+    let known = |row: &MetricRow| DOGSTATSD.iter().any(|(kind, ..)| row.kind == *kind);
+    let scraped = |row: &MetricRow| row.source == "prometheus";
+    let (prometheus, sent): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| scraped(row));
+    let mut tables: Vec<Section<'_>> = DOGSTATSD.map(|table| Section::of(&sent, table)).into();
+    tables.push(Section {
+        title: "Other types",
+        beside: "",
+        rows: sent.into_iter().filter(|row| !known(row)).collect(),
+    });
+    tables.push(Section {
+        title: "Prometheus",
+        beside: "as scraped",
+        rows: prometheus,
+    });
+    tables
+}
+
+/// Whether each word of `q` occurs in `text`, which is in lower case; a leading `-` negates.
+pub(super) fn words_fit(text: &str, q: &str) -> bool {
+    q.to_lowercase()
+        .split_whitespace()
+        .all(|word| match word.strip_prefix('-') {
+            Some(not) if !not.is_empty() => !text.contains(not),
+            _ => text.contains(word),
+        })
+}
+
+fn fits(row: &MetricRow, q: &str) -> bool {
+    let text = format!(
+        "{} {} {} {}",
+        row.name,
+        row.source,
+        row.kind,
+        row.tags.join(" ")
+    );
+    words_fit(&text.to_lowercase(), q)
+}
+
+fn nothing(out: &mut String, held: u64, settings: &Settings) {
+    if held > 0 {
+        piece::no_match(out, held, "context", "/metrics");
+        return;
+    }
+    out.push_str(
+        "<section class=\"card empty\"><h2>No metric has arrived yet</h2>\
+         <p>Point a DogStatsD client here, or let an address be scraped.</p>",
+    );
+    environment(out, settings);
+    out.push_str("</section>");
+}
+
+/// One table.
+struct Section<'a> {
+    title: &'static str,
+    beside: &'static str,
+    rows: Vec<&'a MetricRow>,
+}
+
+impl<'a> Section<'a> {
+    fn of(
+        rows: &[&'a MetricRow],
+        (kind, title, beside): (&str, &'static str, &'static str),
+    ) -> Section<'a> {
+        Section {
+            title,
+            beside,
+            rows: rows
+                .iter()
+                .copied()
+                .filter(|row| row.kind == kind)
+                .collect(),
+        }
+    }
+
+    /// Names of the figures, in the order in which rows bring them.
+    fn columns(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for (name, _) in self.rows.iter().flat_map(|row| figures(row)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// What stands in a row: of a count both rate and sum, else what the Agent makes of it, else the value.
+fn figures(row: &MetricRow) -> Vec<(&'static str, f64)> {
+    let mut figures = row.aggregates.clone();
+    match (row.source, row.kind.as_str()) {
+        ("prometheus", _) => figures.insert(0, ("value", row.value)),
+        (_, "count") => figures.push(("sum", row.value)),
+        (_, "gauge") => figures = vec![("last", row.value)],
+        _ if figures.is_empty() => figures.push(("last", row.value)),
+        _ => {}
+    }
+    figures
+}
+
+fn section(out: &mut String, now_unix_us: u64, section: Section<'_>) {
+    if section.rows.is_empty() {
+        return;
+    }
+    let count = grouped(section.rows.len() as u64);
+    let beside = match section.beside {
+        "" => count,
+        words => format!("{count} · {words}"),
+    };
+    piece::heading(out, section.title, &beside);
+    out.push_str("<section class=\"card flush\">");
+    let names = section.columns();
+    let mut columns = vec![("name", "wide")];
+    columns.extend(names.iter().map(|name| (*name, "num")));
+    columns.extend([
+        ("last 60 s", "trend"),
+        ("points", "num"),
+        ("last seen", "when"),
+    ]);
+    piece::table(out, section.title, &columns);
+    for row in &section.rows {
+        line(out, row, &names, now_unix_us);
+    }
+    piece::table_end(out);
+    out.push_str("</section>");
+}
+
+fn line(out: &mut String, row: &MetricRow, names: &[&'static str], now_unix_us: u64) {
+    let key = format!("{}|{}|{}", row.name, row.kind, row.tags.join("|"));
+    html!(out, "<tr data-key=\"{}\">", esc(&key));
+    name_cell(out, row);
+    let figures = figures(row);
+    for name in names {
+        match figures.iter().find(|(known, _)| known == name) {
+            Some((_, value)) => piece::figure_cell(out, &figure(row, name, *value)),
+            None => piece::word_cell(out, "num muted", "–"),
+        }
+    }
+    out.push_str("<td class=\"trend\">");
+    let label = format!("{}, last 60 seconds", row.name);
+    spark::line(out, "accent", &label, &row.history);
+    out.push_str("</td>");
+    piece::count_cell(out, row.points);
+    piece::when_cell(out, now_unix_us, row.last_seen_unix_us);
+    out.push_str("</tr>");
+}
+
+fn name_cell(out: &mut String, row: &MetricRow) {
+    let name = esc(&row.name);
+    html!(out, "<th scope=\"row\" class=\"wide\"><code>{name}</code> ");
+    if row.source == "prometheus" {
+        html!(out, "<small>{}</small> ", esc(&row.kind));
+    }
+    piece::tags(out, &row.tags);
+    if row.kind == "set" && !row.members.is_empty() {
+        out.push_str("<span class=\"members\">members: ");
+        piece::tags(out, &row.members);
+        out.push_str("</span>");
+    }
+    out.push_str("</th>");
+}
+
+/// One figure of a row with its unit: a count of timings is not a time.
+fn figure(row: &MetricRow, name: &str, value: f64) -> Figure {
+    let counted = matches!(name, "rate" | "count" | "distinct");
+    let fits = (0.0..1e9).contains(&value);
+    match row.unit {
+        "second" | "seconds" if !counted && fits => duration((value * 1e9) as u64),
+        "byte" | "bytes" if !counted && fits => bytes(value as u64),
+        unit => Figure {
+            digits: number(value),
+            unit: match (name, unit) {
+                ("rate", _) => "/s",
+                (_, "millisecond") if !counted => "ms",
+                (_, other) if !counted => other,
+                _ => "",
+            },
+        },
+    }
+}
+
+fn checks(out: &mut String, now_unix_us: u64, checks: &[CheckRow]) {
+    if checks.is_empty() {
+        return;
+    }
+    piece::heading(out, "Service checks", "the last result of each");
+    out.push_str("<section class=\"card flush\">");
+    let columns = [
+        ("check", "wide"),
+        ("status", ""),
+        ("message", ""),
+        ("arrived", "when"),
+    ];
+    piece::table(out, "Service checks", &columns);
+    for check in checks {
+        let name = esc(&check.name);
+        html!(
+            out,
+            "<tr><th scope=\"row\" class=\"wide\"><code>{name}</code> "
+        );
+        piece::tags(out, &check.tags);
+        out.push_str("</th>");
+        piece::word_cell(out, piece::tone(check.status), check.status);
+        piece::word_cell(out, "", &check.message);
+        piece::when_cell(out, now_unix_us, check.time_unix_us);
+        out.push_str("</tr>");
+    }
+    piece::table_end(out);
+    out.push_str("</section>");
+}
+
+fn events(out: &mut String, now_unix_us: u64, events: &[EventRow]) {
+    if events.is_empty() {
+        return;
+    }
+    piece::heading(out, "Events", "newest first");
+    out.push_str("<section class=\"card flush\">");
+    let columns = [("event", "wide"), ("type", ""), ("arrived", "when")];
+    piece::table(out, "Events", &columns);
+    for event in events {
+        let (title, text) = (esc(&event.title), esc(&event.text));
+        html!(
+            out,
+            "<tr><th scope=\"row\" class=\"wide\"><b>{title}</b><p>{text}</p>"
+        );
+        piece::tags(out, &event.tags);
+        out.push_str("</th>");
+        piece::word_cell(out, piece::tone(&event.alert_type), &event.alert_type);
+        piece::when_cell(out, now_unix_us, event.time_unix_us);
+        out.push_str("</tr>");
+    }
+    piece::table_end(out);
+    out.push_str("</section>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rule: &str, (source, kind): (&'static str, &str), expected: &[(&str, f64)]) {
+        let aggregates = match kind {
+            "count" => vec![("rate", 2.0)],
+            "timing" => vec![("avg", 3.0), ("count", 4.0)],
+            _ => vec![],
+        };
+        let row = MetricRow {
+            source,
+            kind: kind.to_string(),
+            value: 9.0,
+            aggregates,
+            ..MetricRow::default()
+        };
+        assert_eq!(figures(&row), expected, "{rule}");
+    }
+
+    #[test]
+    fn each_type_shows_its_figures() {
+        check(
+            "a count: rate and sum",
+            ("dogstatsd", "count"),
+            &[("rate", 2.0), ("sum", 9.0)],
+        );
+        check(
+            "a gauge: the last",
+            ("dogstatsd", "gauge"),
+            &[("last", 9.0)],
+        );
+        check(
+            "a timing: its aggregates",
+            ("dogstatsd", "timing"),
+            &[("avg", 3.0), ("count", 4.0)],
+        );
+        check(
+            "no bucket has ended yet",
+            ("dogstatsd", "set"),
+            &[("last", 9.0)],
+        );
+        check(
+            "a series: its value",
+            ("prometheus", "counter"),
+            &[("value", 9.0)],
+        );
+    }
+
+    #[test]
+    fn words_narrow_the_list() {
+        let fit = |q: &str| words_fit("gunicorn.requests count env:dev", q);
+        assert_eq!(
+            [
+                "",
+                "REQ",
+                "req env:dev",
+                "req gauge",
+                "-gauge",
+                "-env:dev",
+                "-"
+            ]
+            .map(fit),
+            [true, true, true, false, true, false, false]
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! From a request to a reply: which page, which asset, and the headers of each.
+
+use super::frame::{Frame, Page, document};
+use super::html::esc;
+use super::piece::{ROWS_MAX, fnv1a};
+use super::views::Views;
+use super::{errors, logs, metrics, overview, payloads, settings, traces, waterfall};
+use crate::agent::view::{Overview, Query};
+use crate::server::{Method, Reply, Request};
+
+/// Nothing but what this page serves itself: no inline script or style, no frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+const CSS: Asset = Asset::new("text/css; charset=utf-8", include_str!("app.css"));
+const JS: Asset = Asset::new("text/javascript; charset=utf-8", include_str!("app.js"));
+
+const LIMIT: usize = 100;
+
+/// Answers a request for a page or an asset. The caller has checked its `Host`.
+pub fn render(views: &dyn Views, request: &Request) -> Reply {
+    if !matches!(request.method(), Method::Get | Method::Head) {
+        let reply = Reply::text(405, "this page is only read: GET or HEAD\n");
+        return guarded(reply.with_header("Allow", "GET, HEAD"));
+    }
+    match request.path() {
+        "/assets/app.css" => CSS.reply(request),
+        "/assets/app.js" => JS.reply(request),
+        _ => page(views, request),
+    }
+}
+
+fn page(views: &dyn Views, request: &Request) -> Reply {
+    let overview = views.overview();
+    let ask = Ask::of(request);
+    let path = request.path();
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let page = Page::ALL
+        .into_iter()
+        .find(|page| page.path().trim_end_matches('/') == path);
+    let Some(page) = page else {
+        return trace(views, &overview, request).unwrap_or_else(|| missing(&overview, path));
+    };
+    let frame = Frame {
+        page,
+        title: page.name().to_string(),
+        crumbs: String::new(),
+        q: &ask.query.q,
+        kept: &[("limit", &ask.limit), ("level", &ask.level)],
+        main: content(views, page, &overview, &ask),
+    };
+    guarded(Reply::html(200, document(&frame, &overview)))
+}
+
+fn content(views: &dyn Views, page: Page, overview: &Overview, ask: &Ask) -> String {
+    let (now, query, settings) = (overview.now_unix_us, &ask.query, views.settings());
+    match page {
+        Page::Overview => overview::main(overview, &settings),
+        Page::Traces => traces::main(now, query, &views.traces(query), &settings),
+        Page::Metrics => metrics::main(now, &query.q, &views.metrics(), &settings),
+        Page::Logs => {
+            let rows = views.logs(&ask.log_query());
+            logs::main(now, &ask.log_filter(), &rows, &settings)
+        }
+        Page::Errors => errors::main(now, &query.q, &views.errors()),
+        Page::Payloads => payloads::main(now, query, &views.payloads(query), &settings),
+        Page::Settings => settings::main(now, &settings),
+    }
+}
+
+fn trace(views: &dyn Views, overview: &Overview, request: &Request) -> Option<Reply> {
+    let id = request.path().strip_prefix("/traces/")?.parse().ok()?;
+    let trace = views.trace(id)?;
+    let span_id = request.query_value("span").unwrap_or_default();
+    let frame = Frame {
+        page: Page::Traces,
+        title: trace.row.resource.clone(),
+        crumbs: waterfall::crumbs(&trace),
+        q: "",
+        kept: &[],
+        main: waterfall::main(&trace, &span_id, overview.now_unix_us),
+    };
+    Some(guarded(Reply::html(200, document(&frame, overview))))
+}
+
+fn missing(overview: &Overview, path: &str) -> Reply {
+    const NOT_HELD: &str = "This trace is not held: it never arrived, or a bound was reached and \
+         the oldest were let go.";
+    let (page, why) = match path.starts_with("/traces/") {
+        true => (Page::Traces, NOT_HELD),
+        false => (Page::Overview, "There is no such page."),
+    };
+    let (path, back, name) = (esc(path), page.path(), page.name());
+    let main = format!(
+        "<section class=\"card empty\"><h2>Not here</h2><p><code>{path}</code></p><p>{why}</p>\
+         <p><a href=\"{back}\">Back to {name}</a></p></section>"
+    );
+    let frame = Frame {
+        page,
+        title: "Not here".to_string(),
+        crumbs: String::new(),
+        q: "",
+        kept: &[],
+        main,
+    };
+    guarded(Reply::html(404, document(&frame, overview)))
+}
+
+/// What the query string asks for.
+struct Ask {
+    query: Query,
+    limit: String,
+    level: String,
+}
+
+impl Ask {
+    fn of(request: &Request) -> Ask {
+        let value = |key| request.query_value(key).unwrap_or_default();
+        let limit = value("limit").parse().unwrap_or(LIMIT).clamp(1, ROWS_MAX);
+        let level = value("level");
+        Ask {
+            query: Query {
+                q: value("q").trim().to_string(),
+                since: value("since").parse().unwrap_or(0),
+                limit,
+            },
+            limit: if limit == LIMIT {
+                String::new()
+            } else {
+                limit.to_string()
+            },
+            level: logs::known_level(&level).unwrap_or("").to_string(),
+        }
+    }
+
+    fn log_filter(&self) -> logs::Filter<'_> {
+        logs::Filter {
+            q: &self.query.q,
+            level: &self.level,
+            limit: self.query.limit,
+        }
+    }
+
+    fn log_query(&self) -> Query {
+        let mut query = self.query.clone();
+        if !self.level.is_empty() {
+            query.q = format!("{} status:{}", query.q, self.level)
+                .trim()
+                .to_string();
+        }
+        query
+    }
+}
+
+fn guarded(reply: Reply) -> Reply {
+    reply
+        .with_header("Content-Security-Policy", POLICY)
+        .with_header("X-Content-Type-Options", "nosniff")
+        .with_header("Referrer-Policy", "no-referrer")
+        .with_header("Cache-Control", "no-store")
+}
+
+/// A file that is part of the program.
+struct Asset {
+    content_type: &'static str,
+    text: &'static str,
+    version: u64,
+}
+
+impl Asset {
+    const fn new(content_type: &'static str, text: &'static str) -> Asset {
+        Asset {
+            content_type,
+            text,
+            version: fnv1a(text.as_bytes()),
+        }
+    }
+
+    /// 304 where the browser's copy is the same (RFC 9110, 13.1.2).
+    fn reply(&self, request: &Request) -> Reply {
+        let tag = format!("\"{:016x}\"", self.version);
+        let known = request.header("If-None-Match").is_some_and(|held| {
+            held.split(',')
+                .map(|one| one.trim().trim_start_matches("W/"))
+                .any(|one| one == tag || one == "*")
+        });
+        let reply = match known {
+            true => Reply::new(304, self.content_type, ""),
+            false => Reply::new(200, self.content_type, self.text),
+        };
+        reply
+            .with_header("ETag", tag)
+            .with_header("Cache-Control", "no-cache")
+            .with_header("X-Content-Type-Options", "nosniff")
+    }
+}

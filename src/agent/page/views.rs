@@ -1,0 +1,40 @@
+//! Where the pages take their values from.
+
+use crate::agent::view::{ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces};
+
+/// Gives each page its values, as they stand now.
+pub trait Views: Send + Sync {
+    /// The first page, and the rail of every page.
+    fn overview(&self) -> Overview;
+    /// The trace list.
+    fn traces(&self, query: &Query) -> Traces;
+    /// One trace by the low 64 bits of its id.
+    fn trace(&self, id: u64) -> Option<Trace>;
+    /// Every context and series.
+    fn metrics(&self) -> Metrics;
+    /// The newest log lines that match.
+    fn logs(&self, query: &Query) -> Logs;
+    /// Every issue, most frequent first.
+    fn errors(&self) -> Vec<ErrorGroup>;
+    /// The newest payloads that match, newest first.
+    fn payloads(&self, query: &Query) -> Vec<PayloadRow>;
+    /// Where the agent listens and reads.
+    fn settings(&self) -> Settings;
+}
+
+/// Where the agent listens and reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `127.0.0.1:8126`: traces over HTTP.
+    pub receiver: String,
+    /// `127.0.0.1:8125`: datagrams.
+    pub dogstatsd: String,
+    /// `127.0.0.1:8127`: this page.
+    pub page: String,
+    /// Log files that are followed.
+    pub files: Vec<String>,
+    /// Addresses that are scraped.
+    pub scrapes: Vec<String>,
+    /// When the agent started.
+    pub started_unix_us: u64,
+}
