@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn the_python_tracers_v04_payload_is_read_as_it_was_meant() {
         let chunks = traces_v04(V04).unwrap();
-        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [11, 10]);
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [11, 12]);
         let root = &chunks[0][0];
         assert_eq!((&*root.service, &*root.name), ("testapi", "flask.request"));
         assert_eq!((&*root.resource, &*root.kind), ("GET /metrics", "web"));
@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn the_python_tracers_v05_payload_is_read_as_it_was_meant() {
         let chunks = traces_v05(V05).unwrap();
-        let root = &chunks[0][0];
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [11, 12]);
+        let root = &chunks[1][0];
         assert_eq!(
             (&*root.service, &*root.name, &*root.resource),
             ("flask", "flask.request", "GET /")
@@ -358,7 +359,7 @@ mod tests {
         );
         let tagged = Span {
             meta: vec![("k".into(), "\u{e9}".into())],
-            metrics: vec![("i".into(), 3.0), ("f".into(), -0.5)],
+            metrics: vec![("f".into(), -0.5), ("i".into(), 3.0)],
             error: 1,
             duration: -7,
             ..bare
@@ -428,7 +429,7 @@ mod tests {
         let good = json!([["", "s"], [[row]]]);
         assert_eq!(traces_v05(&packed(&good)).unwrap()[0][0].service, "s");
         let wild = json!([["", "s"], [[[9, 1, 1, 1, 1, 0, 0, 0, 0, {}, {}, 1]]]]);
-        assert_eq!(traces_v05(&packed(&wild)), Err(DecodeError::Index(7, 9)));
+        assert_eq!(traces_v05(&packed(&wild)), Err(DecodeError::Index(8, 9)));
         let bomb = json!(["", "x".repeat(1 << 20)]);
         let bomb = json!([bomb, [vec![row; 20]]]);
         assert_eq!(
