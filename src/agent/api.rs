@@ -1,0 +1,137 @@
+//! The JSON API, and who may ask for it and for the page.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::page::{self, Views};
+use super::start::Agent;
+use super::view::Query;
+use crate::server::{Method, Reply, Request};
+
+/// A page of another site must not be able to read this one, nor run anything in it.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     form-action 'self'";
+
+/// Answers API and page. `hosts` are names besides localhost.
+pub(super) fn serve(agent: &Agent, hosts: &[String], request: &Request) -> Reply {
+    let reply = match refusal(hosts, request) {
+        Some((status, text)) => problem(status, &text),
+        None if request.path().starts_with("/api/") => api(agent, request),
+        None => page::render(agent, request),
+    };
+    let headers = [
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cache-Control", "no-store"),
+        ("Content-Security-Policy", CONTENT_POLICY),
+        ("Referrer-Policy", "no-referrer"),
+    ];
+    headers
+        .into_iter()
+        .fold(reply, |reply, (name, value)| match reply.header(name) {
+            Some(_) => reply,
+            None => reply.with_header(name, value),
+        })
+}
+
+fn refusal(hosts: &[String], request: &Request) -> Option<(u16, String)> {
+    let host = request.header("Host").unwrap_or("");
+    let name = without_port(host);
+    let local = ["localhost", "127.0.0.1", "[::1]"];
+    let mut names = local.into_iter().chain(hosts.iter().map(String::as_str));
+    if !names.any(|known| known.eq_ignore_ascii_case(name)) {
+        let text = format!("host {host:?} is not known here: add it to the agent's hosts");
+        return Some((421, text));
+    }
+    let reading = matches!(request.method(), Method::Get | Method::Head);
+    (!reading).then(|| (405, "only GET and HEAD are served here".to_string()))
+}
+
+/// DNS rebinding gets past a loopback bind, but not past the name in `Host`.
+fn without_port(host: &str) -> &str {
+    let port_at = host.rfind(':').filter(|at| !host[*at..].contains(']'));
+    port_at.map_or(host, |at| &host[..at])
+}
+
+fn api(agent: &Agent, request: &Request) -> Reply {
+    let query = query(request);
+    match request.path() {
+        "/api/overview" => shown(&agent.overview()),
+        "/api/traces" => shown(&agent.traces(&query)),
+        "/api/metrics" => shown(&agent.metrics()),
+        "/api/logs" => shown(&agent.logs(&query)),
+        "/api/errors" => shown(&agent.errors()),
+        "/api/payloads" => shown(&agent.payloads(&query)),
+        "/api/counts" => shown(&agent.counts()),
+        path => {
+            let id = path
+                .strip_prefix("/api/traces/")
+                .and_then(|id| id.parse().ok());
+            match id.and_then(|id| agent.trace(id)) {
+                Some(trace) => shown(&trace),
+                None if path.starts_with("/api/traces/") => problem(404, "no such trace is held"),
+                None => problem(404, "no such path"),
+            }
+        }
+    }
+}
+
+fn query(request: &Request) -> Query {
+    let number = |key| {
+        request
+            .query_value(key)
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(0)
+    };
+    Query {
+        q: request.query_value("q").unwrap_or_default(),
+        since: number("since"),
+        limit: usize::try_from(number("limit")).unwrap_or(usize::MAX),
+    }
+}
+
+fn shown(value: &impl Serialize) -> Reply {
+    Reply::json(200, &serde_json::to_value(value).unwrap_or(Value::Null))
+}
+
+fn problem(status: u16, text: &str) -> Reply {
+    Reply::json(status, &json!({ "error": text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_its_name_without_the_port() {
+        for (host, expected) in [
+            ("localhost:8127", "localhost"),
+            ("localhost", "localhost"),
+            ("[::1]:8127", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+            (":80", ""),
+        ] {
+            assert_eq!(without_port(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_refused_with_the_reason() {
+        #[track_caller]
+        fn check(rule: &str, method: &str, host: &str, expected: Option<u16>) {
+            let request = Request::made(method, "/", &[("Host", host)], b"");
+            let told = refusal(&["demo.local".to_string()], &request);
+            assert_eq!(told.map(|(status, _)| status), expected, "{rule}");
+        }
+        check("localhost", "GET", "localhost:8127", None);
+        check("any case", "HEAD", "LOCALHOST", None);
+        check("loopback", "GET", "127.0.0.1:1", None);
+        check("IPv6 loopback", "GET", "[::1]:1", None);
+        check("a name that was given", "GET", "demo.local:8127", None);
+        check("a rebound name", "GET", "evil.example:8127", Some(421));
+        check("no host", "GET", "", Some(421));
+        check("a longer name", "GET", "localhost.evil.example", Some(421));
+        check("writing", "POST", "localhost", Some(405));
+    }
+}

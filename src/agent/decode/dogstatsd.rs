@@ -1,0 +1,681 @@
+//! The DogStatsD datagram protocol, v1.0 to 1.6, as the Agent reads it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// One line of a datagram.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message<'a> {
+    /// `name:value|type...`
+    Metric(Metric<'a>),
+    /// `_e{...}:...`
+    Event(Event<'a>),
+    /// `_sc|...`
+    Check(ServiceCheck<'a>),
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `c`
+    Count,
+    /// `g`
+    Gauge,
+    /// `ms`
+    Timing,
+    /// `h`
+    Histogram,
+    /// `d`
+    Distribution,
+    /// `s`
+    Set,
+}
+
+impl Kind {
+    /// Its name in full.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Count => "count",
+            Kind::Gauge => "gauge",
+            Kind::Timing => "timing",
+            Kind::Histogram => "histogram",
+            Kind::Distribution => "distribution",
+            Kind::Set => "set",
+        }
+    }
+}
+
+/// Values of one line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values<'a> {
+    /// One or (since v1.1) many numbers.
+    Numbers(Vec<f64>),
+    /// One member of a set, whole: it may hold colons.
+    Member(&'a str),
+}
+
+/// One metric line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric<'a> {
+    /// Before the first colon.
+    pub name: &'a str,
+    /// Its type.
+    pub kind: Kind,
+    /// Its values.
+    pub values: Values<'a>,
+    /// `@`; 1 where it is absent or 0.
+    pub rate: f64,
+    /// `#`, split at commas, in the order received.
+    pub tags: Vec<&'a str>,
+    /// `c:`, v1.2.
+    pub container: Option<&'a str>,
+    /// `e:`, v1.5.
+    pub external: Option<&'a str>,
+    /// `T`, Unix seconds, v1.3; counts and gauges only.
+    pub timestamp: Option<i64>,
+    /// `card:`, v1.6.
+    pub cardinality: Option<&'a str>,
+}
+
+/// An event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Event<'a> {
+    /// Its title, line breaks restored.
+    pub title: Cow<'a, str>,
+    /// Its text, line breaks restored.
+    pub text: Cow<'a, str>,
+    /// `d:`, Unix seconds.
+    pub timestamp: Option<i64>,
+    /// `h:`
+    pub hostname: &'a str,
+    /// `k:`
+    pub aggregation_key: &'a str,
+    /// `p:`, `normal` or `low`.
+    pub priority: &'a str,
+    /// `t:`, `info` if absent.
+    pub alert_type: &'a str,
+    /// `s:`
+    pub source: &'a str,
+    /// `#`
+    pub tags: Vec<&'a str>,
+}
+
+/// Status of a service check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckStatus {
+    /// 0
+    Ok,
+    /// 1
+    Warning,
+    /// 2
+    Critical,
+    /// 3
+    Unknown,
+}
+
+impl CheckStatus {
+    /// Its name in full.
+    pub fn name(self) -> &'static str {
+        match self {
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warning => "warning",
+            CheckStatus::Critical => "critical",
+            CheckStatus::Unknown => "unknown",
+        }
+    }
+}
+
+/// A service check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceCheck<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its status.
+    pub status: CheckStatus,
+    /// `d:`, Unix seconds.
+    pub timestamp: Option<i64>,
+    /// `h:`
+    pub hostname: &'a str,
+    /// `m:`, line breaks restored; the Agent leaves `m\:` as it is.
+    pub message: Cow<'a, str>,
+    /// `#`
+    pub tags: Vec<&'a str>,
+}
+
+/// Why a line could not be read. Holds the line, cut to 120 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineError {
+    line: String,
+    reason: Reason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reason {
+    NotUtf8,
+    NoColon,
+    NoName,
+    NoType,
+    NoValue,
+    UnknownType(String),
+    Value(String),
+    NotFinite(String),
+    Rate(String),
+    Timestamp(String),
+    TimestampType,
+    EventHead,
+    EventLength,
+    EventTitle,
+    CheckFields,
+    CheckStatus(String),
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Reason::NotUtf8 => f.write_str("not UTF-8")?,
+            Reason::NoColon => f.write_str("no `:` between name and value")?,
+            Reason::NoName => f.write_str("empty name")?,
+            Reason::NoType => f.write_str("no `|` before a type")?,
+            Reason::NoValue => f.write_str("empty value")?,
+            Reason::UnknownType(t) => write!(f, "type `{t}` is none of c g ms h d s")?,
+            Reason::Value(v) => write!(f, "value `{v}` is not a number")?,
+            Reason::NotFinite(v) => write!(f, "value `{v}` is refused by the Agent")?,
+            Reason::Rate(v) => write!(f, "sample rate `{v}` is not a number above 0")?,
+            Reason::Timestamp(v) => write!(f, "timestamp `{v}` is not a whole number above 0")?,
+            Reason::TimestampType => f.write_str("only counts and gauges take a timestamp")?,
+            Reason::EventHead => f.write_str("an event begins `_e{title bytes,text bytes}:`")?,
+            Reason::EventLength => f.write_str("an event's lengths do not fit its line")?,
+            Reason::EventTitle => f.write_str("an event needs a title")?,
+            Reason::CheckFields => f.write_str("a service check is `_sc|name|status`")?,
+            Reason::CheckStatus(v) => write!(f, "status `{v}` is none of 0 1 2 3")?,
+        }
+        write!(f, " in `{}`", self.line)
+    }
+}
+
+impl std::error::Error for LineError {}
+
+/// Reads a datagram line by line. Blank lines and a CR before a newline are tolerated; a bad line
+/// never costs its neighbours.
+pub fn datagram(bytes: &[u8]) -> impl Iterator<Item = Result<Message<'_>, LineError>> {
+    bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let text = std::str::from_utf8(line).map_err(|_| Reason::NotUtf8);
+            text.and_then(message).map_err(|reason| LineError {
+                line: shortened(line),
+                reason,
+            })
+        })
+}
+
+fn message(line: &str) -> Result<Message<'_>, Reason> {
+    if let Some(rest) = line.strip_prefix("_e{") {
+        event(rest).map(Message::Event)
+    } else if let Some(rest) = line.strip_prefix("_sc") {
+        check(rest).map(Message::Check)
+    } else {
+        metric(line).map(Message::Metric)
+    }
+}
+
+fn metric(line: &str) -> Result<Metric<'_>, Reason> {
+    let (name, rest) = line.split_once(':').ok_or(Reason::NoColon)?;
+    if name.is_empty() {
+        return Err(Reason::NoName);
+    }
+    let mut fields = rest.split('|');
+    let value = fields.next().unwrap_or("");
+    let kind = kind(fields.next().ok_or(Reason::NoType)?)?;
+    let values = values(value, kind)?;
+    let mut metric = Metric {
+        name,
+        kind,
+        values,
+        rate: 1.0,
+        tags: Vec::new(),
+        container: None,
+        external: None,
+        timestamp: None,
+        cardinality: None,
+    };
+    fields.try_for_each(|field| optional(&mut metric, field))?;
+    Ok(metric)
+}
+
+fn kind(text: &str) -> Result<Kind, Reason> {
+    match text {
+        "c" => Ok(Kind::Count),
+        "g" => Ok(Kind::Gauge),
+        "ms" => Ok(Kind::Timing),
+        "h" => Ok(Kind::Histogram),
+        "d" => Ok(Kind::Distribution),
+        "s" => Ok(Kind::Set),
+        other => Err(Reason::UnknownType(other.to_string())),
+    }
+}
+
+fn values(text: &str, kind: Kind) -> Result<Values<'_>, Reason> {
+    if text.is_empty() {
+        return Err(Reason::NoValue);
+    }
+    if kind == Kind::Set {
+        return Ok(Values::Member(text));
+    }
+    let items = text.split(':').filter(|item| !item.is_empty());
+    let numbers = items.map(number).collect::<Result<Vec<f64>, Reason>>()?;
+    if numbers.is_empty() {
+        Err(Reason::NoValue)
+    } else {
+        Ok(Values::Numbers(numbers))
+    }
+}
+
+fn number(text: &str) -> Result<f64, Reason> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err(Reason::NotFinite(text.to_string())),
+        Err(_) => Err(Reason::Value(text.to_string())),
+    }
+}
+
+/// Fields in any order; what is unknown is skipped in silence, so that newer clients still work.
+fn optional<'a>(metric: &mut Metric<'a>, field: &'a str) -> Result<(), Reason> {
+    if let Some(rate) = field.strip_prefix('@') {
+        let parsed = rate
+            .parse::<f64>()
+            .ok()
+            .filter(|r| r.is_finite() && *r >= 0.0);
+        let parsed = parsed.ok_or_else(|| Reason::Rate(rate.to_string()))?;
+        metric.rate = if parsed == 0.0 { 1.0 } else { parsed };
+    } else if let Some(list) = field.strip_prefix('#') {
+        metric.tags = tags(list);
+    } else if let Some(id) = field.strip_prefix("c:") {
+        metric.container = Some(id);
+    } else if let Some(env) = field.strip_prefix("e:") {
+        metric.external = Some(env);
+    } else if let Some(level) = field.strip_prefix("card:") {
+        metric.cardinality = Some(level);
+    } else if let Some(seconds) = field.strip_prefix('T') {
+        if !matches!(metric.kind, Kind::Count | Kind::Gauge) {
+            return Err(Reason::TimestampType);
+        }
+        let parsed = seconds.parse().ok().filter(|seconds| *seconds > 0);
+        metric.timestamp = Some(parsed.ok_or_else(|| Reason::Timestamp(seconds.to_string()))?);
+    }
+    Ok(())
+}
+
+fn tags(list: &str) -> Vec<&str> {
+    list.split(',').filter(|tag| !tag.is_empty()).collect()
+}
+
+/// Lengths are bytes of UTF-8 after escaping, so pipes inside title and text are legal.
+fn event(rest: &str) -> Result<Event<'_>, Reason> {
+    let (lengths, rest) = rest.split_once("}:").ok_or(Reason::EventHead)?;
+    let (title, text) = lengths.split_once(',').ok_or(Reason::EventHead)?;
+    let title_bytes: usize = title.parse().map_err(|_| Reason::EventHead)?;
+    let text_bytes: usize = text.parse().map_err(|_| Reason::EventHead)?;
+    let (title, rest) = rest
+        .split_at_checked(title_bytes)
+        .ok_or(Reason::EventLength)?;
+    let rest = rest.strip_prefix('|').ok_or(Reason::EventLength)?;
+    let (text, rest) = rest
+        .split_at_checked(text_bytes)
+        .ok_or(Reason::EventLength)?;
+    if title.is_empty() {
+        return Err(Reason::EventTitle);
+    }
+    if !rest.is_empty() && !rest.starts_with('|') {
+        return Err(Reason::EventLength);
+    }
+    let mut event = Event {
+        title: unescaped(title),
+        text: unescaped(text),
+        alert_type: "info",
+        priority: "normal",
+        ..Event::default()
+    };
+    for field in rest.split('|').skip(1) {
+        event_field(&mut event, field);
+    }
+    Ok(event)
+}
+
+/// A bad optional field of an event only logs in the Agent, so it does not cost the event.
+fn event_field<'a>(event: &mut Event<'a>, field: &'a str) {
+    if let Some(list) = field.strip_prefix('#') {
+        event.tags = tags(list);
+        return;
+    }
+    let Some((key, value)) = field.split_once(':') else {
+        return;
+    };
+    match key {
+        "d" => event.timestamp = value.parse().ok(),
+        "h" => event.hostname = value,
+        "k" => event.aggregation_key = value,
+        "p" if matches!(value, "normal" | "low") => event.priority = value,
+        "s" => event.source = value,
+        "t" if matches!(value, "error" | "warning" | "info" | "success") => {
+            event.alert_type = value;
+        }
+        _ => {}
+    }
+}
+
+fn check(rest: &str) -> Result<ServiceCheck<'_>, Reason> {
+    let mut fields = rest.split('|').skip(1);
+    let name = fields
+        .next()
+        .filter(|name| !name.is_empty())
+        .ok_or(Reason::CheckFields)?;
+    let status = match fields.next().ok_or(Reason::CheckFields)? {
+        "0" => CheckStatus::Ok,
+        "1" => CheckStatus::Warning,
+        "2" => CheckStatus::Critical,
+        "3" => CheckStatus::Unknown,
+        other => return Err(Reason::CheckStatus(other.to_string())),
+    };
+    let message = Cow::Borrowed("");
+    let mut check = ServiceCheck {
+        name,
+        status,
+        timestamp: None,
+        hostname: "",
+        message,
+        tags: Vec::new(),
+    };
+    for field in fields {
+        if let Some(list) = field.strip_prefix('#') {
+            check.tags = tags(list);
+        } else if let Some(message) = field.strip_prefix("m:") {
+            check.message = unescaped(message);
+        } else if let Some(host) = field.strip_prefix("h:") {
+            check.hostname = host;
+        } else if let Some(seconds) = field.strip_prefix("d:") {
+            check.timestamp = seconds.parse().ok();
+        }
+    }
+    Ok(check)
+}
+
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if text.contains("\\n") {
+        text.replace("\\n", "\n").into()
+    } else {
+        text.into()
+    }
+}
+
+fn shortened(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(120)]);
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn number_metric(name: &'static str, kind: Kind, values: &[f64]) -> Metric<'static> {
+        Metric {
+            name,
+            kind,
+            values: Values::Numbers(values.to_vec()),
+            rate: 1.0,
+            tags: Vec::new(),
+            container: None,
+            external: None,
+            timestamp: None,
+            cardinality: None,
+        }
+    }
+
+    #[track_caller]
+    fn check_metric(rule: &str, line: &str, expected: Metric<'_>) {
+        let read: Vec<_> = datagram(line.as_bytes()).collect();
+        assert_eq!(read, [Ok(Message::Metric(expected))], "{rule}");
+    }
+
+    #[track_caller]
+    fn check_error(rule: &str, line: &str, expected: &str) {
+        let read: Vec<_> = datagram(line.as_bytes()).collect();
+        let [Err(error)] = &read[..] else {
+            panic!("{rule}: {read:?}")
+        };
+        assert_eq!(
+            error.to_string(),
+            format!("{expected} in `{line}`"),
+            "{rule}"
+        );
+    }
+
+    #[test]
+    fn every_type_is_read() {
+        let plain = number_metric;
+        check_metric("count", "a:1|c", plain("a", Kind::Count, &[1.0]));
+        check_metric("negative count", "a:-3|c", plain("a", Kind::Count, &[-3.0]));
+        check_metric(
+            "gauge with exponent",
+            "a:1e+06|g",
+            plain("a", Kind::Gauge, &[1e6]),
+        );
+        check_metric("timing", "a:0.25|ms", plain("a", Kind::Timing, &[0.25]));
+        check_metric("histogram", "a:2|h", plain("a", Kind::Histogram, &[2.0]));
+        check_metric(
+            "packed",
+            "a:1:2:32|d",
+            plain("a", Kind::Distribution, &[1.0, 2.0, 32.0]),
+        );
+        check_metric(
+            "empty items are skipped",
+            "a::1::2:|d",
+            plain("a", Kind::Distribution, &[1.0, 2.0]),
+        );
+        let member = Metric {
+            values: Values::Member("a:b"),
+            ..plain("v", Kind::Set, &[])
+        };
+        check_metric("a member may hold colons", "v:a:b|s", member);
+        check_metric(
+            "unknown fields are skipped",
+            "a:1|c|x:y||z",
+            plain("a", Kind::Count, &[1.0]),
+        );
+        check_metric(
+            "CR before the newline",
+            "a:1|c\r\n\n",
+            plain("a", Kind::Count, &[1.0]),
+        );
+        check_metric(
+            "a name in any script",
+            "\u{e9}\u{1f980}:1|c",
+            plain("\u{e9}\u{1f980}", Kind::Count, &[1.0]),
+        );
+    }
+
+    #[test]
+    fn every_field_is_read_in_any_order() {
+        let full = Metric {
+            rate: 0.5,
+            tags: vec!["env:dev", "b", "url:http://x:1"],
+            container: Some("ci-1"),
+            external: Some("it-false,cn-web,pu-2"),
+            timestamp: Some(1_656_581_400),
+            cardinality: Some("low"),
+            ..number_metric("a", Kind::Count, &[1.0])
+        };
+        let forward = "a:1|c|@0.5|#env:dev,b,url:http://x:1|c:ci-1|e:it-false,cn-web,pu-2|T1656581400|card:low";
+        check_metric("in the order of datadog-go", forward, full.clone());
+        let backward = "a:1|c|card:low|T1656581400|e:it-false,cn-web,pu-2|c:ci-1|#env:dev,b,,url:http://x:1|@0.5";
+        check_metric("the other way round", backward, full);
+        check_metric(
+            "rate 0 counts as 1",
+            "a:1|c|@0",
+            number_metric("a", Kind::Count, &[1.0]),
+        );
+        check_metric(
+            "no tags",
+            "a:1|c|#",
+            number_metric("a", Kind::Count, &[1.0]),
+        );
+    }
+
+    #[test]
+    fn a_bad_line_says_why() {
+        check_error("no colon", "bad", "no `:` between name and value");
+        check_error("no name", ":1|c", "empty name");
+        check_error("no type", "a:1", "no `|` before a type");
+        check_error("no value", "a:|c", "empty value");
+        check_error("colons alone", "a::|c", "empty value");
+        check_error("no member", "a:|s", "empty value");
+        check_error("a meter", "a:1|m", "type `m` is none of c g ms h d s");
+        check_error("capital", "a:1|C", "type `C` is none of c g ms h d s");
+        check_error("a word", "a:one|g", "value `one` is not a number");
+        check_error("one bad of many", "a:1:x|g", "value `x` is not a number");
+        check_error(
+            "not a number",
+            "a:NaN|g",
+            "value `NaN` is refused by the Agent",
+        );
+        check_error(
+            "infinity",
+            "a:+Inf|g",
+            "value `+Inf` is refused by the Agent",
+        );
+        check_error(
+            "rate",
+            "a:1|c|@x",
+            "sample rate `x` is not a number above 0",
+        );
+        check_error(
+            "negative rate",
+            "a:1|c|@-1",
+            "sample rate `-1` is not a number above 0",
+        );
+        check_error(
+            "time 0",
+            "a:1|c|T0",
+            "timestamp `0` is not a whole number above 0",
+        );
+        check_error(
+            "time of a timing",
+            "a:1|ms|T1",
+            "only counts and gauges take a timestamp",
+        );
+        check_error(
+            "a tag with a pipe",
+            "a:1|c|#x|@z",
+            "sample rate `z` is not a number above 0",
+        );
+        check_error(
+            "event head",
+            "_e{1}:a|b",
+            "an event begins `_e{title bytes,text bytes}:`",
+        );
+        check_error(
+            "event length",
+            "_e{9,1}:a|b",
+            "an event's lengths do not fit its line",
+        );
+        check_error(
+            "cut inside a character",
+            "_e{1,1}:\u{e9}|b",
+            "an event's lengths do not fit its line",
+        );
+        check_error("event title", "_e{0,1}:|b", "an event needs a title");
+        check_error(
+            "check without status",
+            "_sc|a",
+            "a service check is `_sc|name|status`",
+        );
+        check_error("check status", "_sc|a|4", "status `4` is none of 0 1 2 3");
+    }
+
+    #[test]
+    fn a_bad_line_never_costs_its_neighbours() {
+        let read: Vec<bool> = datagram(b"a:1|c\n\xff:1|c\n\nb:x|g\nc:1|g")
+            .map(|m| m.is_ok())
+            .collect();
+        assert_eq!(read, [true, false, false, true]);
+        assert_eq!(datagram(b"").count(), 0);
+    }
+
+    #[test]
+    fn events_and_checks_are_read() {
+        let line =
+            "_e{5,9}:a\\n\u{e9}|l1\\nl|2\u{e9}|t:error|#env:dev|d:7|h:web|k:key|p:low|s:src|zz";
+        let Some(Ok(Message::Event(event))) = datagram(line.as_bytes()).next() else {
+            panic!()
+        };
+        assert_eq!(
+            (&*event.title, &*event.text),
+            ("a\n\u{e9}", "l1\nl|2\u{e9}")
+        );
+        assert_eq!(
+            (event.alert_type, event.priority, event.timestamp),
+            ("error", "low", Some(7))
+        );
+        assert_eq!(
+            (event.hostname, event.aggregation_key, event.source),
+            ("web", "key", "src")
+        );
+        assert_eq!(event.tags, ["env:dev"]);
+        let line = "_sc|db.up|2|d:1656581400|h:web1|#env:dev|m:m\\: down\\nretry|c:ci-1";
+        let expected = ServiceCheck {
+            name: "db.up",
+            status: CheckStatus::Critical,
+            timestamp: Some(1_656_581_400),
+            hostname: "web1",
+            message: "m\\: down\nretry".into(),
+            tags: vec!["env:dev"],
+        };
+        assert_eq!(
+            datagram(line.as_bytes()).collect::<Vec<_>>(),
+            [Ok(Message::Check(expected))]
+        );
+    }
+
+    #[test]
+    fn what_gunicorn_and_the_python_client_send_is_read() {
+        let corpus = include_bytes!("../../../tests/corpus/dogstatsd.txt");
+        let kinds: Vec<_> = datagram(corpus)
+            .map(|message| match message {
+                Ok(Message::Metric(metric)) => metric.kind,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        use Kind::{Count, Distribution, Gauge, Histogram, Set, Timing};
+        let sent = [
+            Timing,
+            Count,
+            Count,
+            Count,
+            Gauge,
+            Count,
+            Distribution,
+            Gauge,
+            Histogram,
+            Count,
+        ];
+        assert_eq!(kinds[..10], sent);
+        assert_eq!(kinds[10..], [Set, Set, Timing, Timing]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            datagram(&bytes).for_each(drop);
+        }
+
+        #[test]
+        fn no_line_makes_it_panic(line in "[_a-z{},0-9:|@#Tcs.\\\\\u{e9}]{0,40}") {
+            datagram(line.as_bytes()).for_each(drop);
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! One line of a log file by Datadog's reserved attributes and status rules.
+
+use super::date::unix_us;
+use super::json::{Leaf, each_leaf};
+
+/// Severity, worst first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// `emergency`
+    Emergency,
+    /// `alert`
+    Alert,
+    /// `critical`
+    Critical,
+    /// `error`
+    Error,
+    /// `warn`
+    Warn,
+    /// `notice`
+    Notice,
+    /// `info`, also where the line names none
+    #[default]
+    Info,
+    /// `debug`
+    Debug,
+    /// `ok`
+    Ok,
+}
+
+impl Status {
+    /// Its name, lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Emergency => "emergency",
+            Status::Alert => "alert",
+            Status::Critical => "critical",
+            Status::Error => "error",
+            Status::Warn => "warn",
+            Status::Notice => "notice",
+            Status::Info => "info",
+            Status::Debug => "debug",
+            Status::Ok => "ok",
+        }
+    }
+
+    /// Datadog's rule: a syslog number, else the first letters in any case, else info.
+    pub fn of(text: &str) -> Status {
+        let text = text.trim();
+        if let Ok(number) = text.parse::<u8>() {
+            return Status::of_syslog(number);
+        }
+        let starts = |prefix: &str| {
+            text.get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        match text.bytes().next().map(|first| first.to_ascii_lowercase()) {
+            Some(b'f') => Status::Emergency,
+            Some(b'e') if starts("emerg") => Status::Emergency,
+            Some(b'e') if starts("err") => Status::Error,
+            Some(b'a') => Status::Alert,
+            Some(b'c') => Status::Critical,
+            Some(b'w') => Status::Warn,
+            Some(b'n') => Status::Notice,
+            Some(b'd' | b't' | b'v') => Status::Debug,
+            Some(b'o' | b's') => Status::Ok,
+            _ => Status::Info,
+        }
+    }
+
+    fn of_syslog(number: u8) -> Status {
+        match number {
+            0 => Status::Emergency,
+            1 => Status::Alert,
+            2 => Status::Critical,
+            3 => Status::Error,
+            4 => Status::Warn,
+            5 => Status::Notice,
+            7 => Status::Debug,
+            _ => Status::Info,
+        }
+    }
+}
+
+/// One line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LogLine {
+    /// Whether it was a JSON object.
+    pub json: bool,
+    /// From `status`, `severity`, `level` or `syslog.severity`.
+    pub status: Status,
+    /// Its own time, where it has one that can be read.
+    pub time_unix_us: Option<u64>,
+    /// `message` or `msg`, or the whole line where it is not JSON.
+    pub message: String,
+    /// `service` or `dd.service`.
+    pub service: String,
+    /// `logger.name` or a plain `logger`.
+    pub logger: String,
+    /// Low 64 bits of `dd.trace_id` or `trace_id`; 0 where there is none.
+    pub trace_id: u64,
+    /// `dd.span_id` or `span_id`; 0 where there is none.
+    pub span_id: u64,
+    /// `error.kind` or `error.type`.
+    pub error_kind: String,
+    /// `error.message`.
+    pub error_message: String,
+    /// `error.stack`.
+    pub error_stack: String,
+    /// `http.status_code` as text, or empty.
+    pub http_status_code: String,
+    /// All that has no place above, flattened, sorted. Empty in a summary.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Reads a line in full.
+pub fn log_line(line: &str) -> LogLine {
+    read(line, true)
+}
+
+/// Reads a line without its [`LogLine::fields`]: what counting needs.
+pub fn log_summary(line: &str) -> LogLine {
+    read(line, false)
+}
+
+fn read(line: &str, with_fields: bool) -> LogLine {
+    let mut reading = Reading::default();
+    if !line.trim_start().starts_with('{')
+        || each_leaf(line, |path, leaf| reading.see(path, leaf, with_fields)).is_err()
+    {
+        return LogLine {
+            message: line.to_string(),
+            ..LogLine::default()
+        };
+    }
+    let Reading {
+        mut line,
+        fields,
+        status,
+    } = reading;
+    line.json = true;
+    line.status = status.map_or(Status::Info, |(_, status)| status);
+    line.fields = fields;
+    line.fields.sort();
+    line
+}
+
+#[derive(Default)]
+struct Reading {
+    line: LogLine,
+    fields: Vec<(String, String)>,
+    /// With the rank of the attribute that said so: `status` outdoes `level` wherever it stands.
+    status: Option<(u8, Status)>,
+}
+
+impl Reading {
+    fn see(&mut self, path: &str, leaf: Leaf<'_>, with_fields: bool) {
+        match path {
+            "status" => self.status(0, &leaf),
+            "severity" => self.status(1, &leaf),
+            "level" => self.status(2, &leaf),
+            "syslog.severity" => self.status(3, &leaf),
+            "timestamp" | "date" | "@timestamp" | "_timestamp" | "Timestamp" | "eventTime"
+            | "published_date"
+                if self.line.time_unix_us.is_none() =>
+            {
+                self.line.time_unix_us = time(&leaf);
+            }
+            "message" | "msg" => self.line.message = leaf.to_string(),
+            "service" => self.line.service = leaf.to_string(),
+            "dd.service" if self.line.service.is_empty() => self.line.service = leaf.to_string(),
+            "logger.name" | "logger" => self.line.logger = leaf.to_string(),
+            "dd.trace_id" | "trace_id" => self.line.trace_id = id(&leaf),
+            "dd.span_id" | "span_id" => self.line.span_id = id(&leaf),
+            "error.kind" | "error.type" => self.line.error_kind = leaf.to_string(),
+            "error.message" => self.line.error_message = leaf.to_string(),
+            "error.stack" => self.line.error_stack = leaf.to_string(),
+            _ => {
+                if path == "http.status_code" {
+                    self.line.http_status_code = leaf.to_string();
+                }
+                if with_fields {
+                    self.fields.push((path.to_string(), leaf.to_string()));
+                }
+            }
+        }
+    }
+
+    fn status(&mut self, rank: u8, leaf: &Leaf<'_>) {
+        if self.status.is_none_or(|(best, _)| rank < best) {
+            self.status = Some((rank, Status::of(&leaf.to_string())));
+        }
+    }
+}
+
+/// RFC 3339 text, or milliseconds since 1970 as a number or its text.
+fn time(leaf: &Leaf<'_>) -> Option<u64> {
+    let from_ms = |ms: i128| u64::try_from(ms.checked_mul(1_000)?).ok();
+    match leaf {
+        Leaf::Text(text) => unix_us(text).or_else(|| from_ms(text.parse().ok()?)),
+        Leaf::Int(ms) => from_ms(*ms),
+        _ => None,
+    }
+}
+
+/// Tracers write 128-bit ids as 32 hex digits and 64-bit ids as decimal; the low 64 bits join.
+fn id(leaf: &Leaf<'_>) -> u64 {
+    match leaf {
+        Leaf::Int(value) => u64::try_from(*value).unwrap_or(0),
+        Leaf::Text(text) if text.len() == 32 => u128::from_str_radix(text, 16).unwrap_or(0) as u64,
+        Leaf::Text(text) => text.parse::<u128>().map_or_else(
+            |_| {
+                if text.len() == 16 {
+                    u64::from_str_radix(text, 16).unwrap_or(0)
+                } else {
+                    0
+                }
+            },
+            |value| value as u64,
+        ),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_status_follows_datadogs_prefixes() {
+        #[track_caller]
+        fn check(text: &str, expected: &str) {
+            assert_eq!(Status::of(text).name(), expected, "{text:?}");
+        }
+        for (text, expected) in [
+            ("emerg", "emergency"),
+            ("Fatal", "emergency"),
+            ("ALERT", "alert"),
+            ("CRITICAL", "critical"),
+            ("crit", "critical"),
+            ("ERROR", "error"),
+            ("err", "error"),
+            ("Warning", "warn"),
+            ("notice", "notice"),
+            ("INFO", "info"),
+            ("debug", "debug"),
+            ("TRACE", "debug"),
+            ("verbose", "debug"),
+            ("ok", "ok"),
+            ("Success", "ok"),
+            ("0", "emergency"),
+            ("3", "error"),
+            ("6", "info"),
+            ("7", "debug"),
+            ("8", "info"),
+            ("", "info"),
+            ("\u{e9}", "info"),
+            ("e", "info"),
+            ("er\u{1f980}", "info"),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[track_caller]
+    fn check(rule: &str, line: &str, expected: LogLine) {
+        assert_eq!(log_line(line), expected, "{rule}");
+    }
+
+    #[test]
+    fn lines_are_read() {
+        let json = || LogLine {
+            json: true,
+            ..LogLine::default()
+        };
+        check("empty object", "{}", json());
+        let plain = |text: &str| LogLine {
+            message: text.to_string(),
+            ..LogLine::default()
+        };
+        check("text", "GET / 200", plain("GET / 200"));
+        check(
+            "cut JSON is text",
+            r#"{"message":"a"#,
+            plain(r#"{"message":"a"#),
+        );
+        check("two objects are text", "{} {}", plain("{} {}"));
+        check("an array is text", "[1]", plain("[1]"));
+        check("empty", "", plain(""));
+        let both = LogLine {
+            status: Status::Warn,
+            ..json()
+        };
+        check(
+            "status outdoes level",
+            r#"{"level":"ERROR","status":"warn"}"#,
+            both,
+        );
+        let nested = LogLine {
+            trace_id: 0xa928_4c72_7b2f_1868,
+            span_id: 7,
+            error_kind: "E".into(),
+            logger: "testapi.access".into(),
+            http_status_code: "200".into(),
+            fields: vec![
+                ("a.b.c".into(), "[1,{\"d\":null}]".into()),
+                ("f".into(), "1.5".into()),
+                ("http.status_code".into(), "200".into()),
+                ("n".into(), "null".into()),
+                ("t".into(), "true".into()),
+            ],
+            ..json()
+        };
+        check(
+            "nested and dotted keys are the same",
+            r#"{"dd":{"trace_id":"6b02c87600000000a9284c727b2f1868","span_id":"7"},"error":{"kind":"E"},
+                "logger":{"name":"testapi.access"},"http":{"status_code":200},
+                "a":{"b":{"c":[1,{"d":null}]}},"f":1.5,"n":null,"t":true}"#,
+            nested,
+        );
+        let escaped = LogLine {
+            message: "a\n\"\u{e9}".into(),
+            time_unix_us: Some(1_500_000),
+            ..json()
+        };
+        check(
+            "escapes, time in ms",
+            r#"{"message":"a\n\"\u00e9","timestamp":1500}"#,
+            escaped,
+        );
+        let decimal = LogLine {
+            trace_id: u64::MAX,
+            ..json()
+        };
+        check(
+            "decimal id",
+            r#"{"dd.trace_id":"18446744073709551615"}"#,
+            decimal,
+        );
+        check("an id that is a word", r#"{"dd.trace_id":"none"}"#, json());
+    }
+
+    #[test]
+    fn what_the_python_service_logs_is_read() {
+        let corpus = include_str!("../../../tests/corpus/log_lines.jsonl");
+        let lines: Vec<LogLine> = corpus.lines().map(log_line).collect();
+        assert_eq!(lines.len(), 4);
+        let first = &lines[0];
+        assert_eq!((first.status, &*first.service), (Status::Error, "testapi"));
+        assert_eq!(&*first.message, "about to fail on purpose");
+        assert_eq!(
+            (first.trace_id, first.span_id),
+            (0xa928_4c72_7b2f_1868, 8_076_647_138_006_687_379)
+        );
+        assert_eq!(
+            (&*first.error_kind, &*first.logger),
+            ("ZeroDivisionError", "testapi")
+        );
+        assert!(
+            first
+                .error_stack
+                .ends_with("ZeroDivisionError: division by zero")
+        );
+        assert_eq!(first.time_unix_us, Some(1_795_344_502_616_000));
+        assert_eq!(
+            first.fields,
+            [
+                ("dd.env".into(), "dev".into()),
+                ("dd.version".into(), "0.1".into())
+            ]
+        );
+        let short = log_summary(corpus.lines().next().unwrap());
+        assert_eq!(
+            short,
+            LogLine {
+                fields: Vec::new(),
+                ..first.clone()
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,60}", json in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,60}") {
+            let _ = (log_line(&text), log_line(&json), log_line(&format!("{{{json}}}")));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What arrives, as facts: an independent reading of each wire format, sharing nothing with the
+//! exporters.
+//!
+//! Invariant: no input panics, and none makes a decoder allocate more than a small multiple of the
+//! bytes that really came: a declared length is checked against what is left before it is believed.
+//!
+//! Read here: Datadog trace payloads v0.3, v0.4 (msgpack or JSON) and v0.5, the DogStatsD datagram
+//! protocol v1.0 to 1.6, the Prometheus text format 0.0.4, and JSON log lines by Datadog's reserved
+//! attributes.
+//!
+//! ```
+//! use testapi::agent::decode::{Kind, Message, Values, datagram};
+//!
+//! let lines: Vec<_> = datagram(b"hits:1:2|c|@0.5|#env:dev\nbad\n").collect();
+//! let Ok(Message::Metric(metric)) = &lines[0] else { panic!("{lines:?}") };
+//! assert_eq!((metric.name, metric.kind, metric.rate), ("hits", Kind::Count, 0.5));
+//! assert_eq!((&metric.values, &metric.tags[..]), (&Values::Numbers(vec![1.0, 2.0]), &["env:dev"][..]));
+//! assert_eq!(lines[1].as_ref().unwrap_err().to_string(), "no `:` between name and value in `bad`");
+//! assert_eq!(lines.len(), 2);
+//! ```
+
+mod date;
+mod dogstatsd;
+mod exposition;
+mod json;
+mod log_line;
+mod msgpack;
+mod span;
+mod traces;
+
+pub use dogstatsd::{
+    CheckStatus, Event, Kind, LineError, Message, Metric, ServiceCheck, Values, datagram,
+};
+pub use exposition::{Exposition, ExpositionError, Sample, exposition};
+pub use log_line::{LogLine, Status, log_line, log_summary};
+pub use msgpack::DecodeError;
+pub use span::Span;
+pub use traces::{traces_json, traces_v04, traces_v05};
+
+pub(super) use span::{SpanRef, chunk_spans};
+pub(super) use traces::{Chunks, chunks_json, chunks_v04, chunks_v05};

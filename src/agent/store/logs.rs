@@ -1,0 +1,288 @@
+//! Log lines held in memory, as the text that came.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::errors::Errors;
+use super::fingerprint::ErrorSeen;
+use super::query::{Term, contains, rows_max, terms};
+use crate::agent::decode::{LogLine, Status, log_line, log_summary};
+use crate::agent::view::{self, LogRow, Query};
+
+/// What a line costs besides its text.
+const LINE_OVERHEAD_BYTES: usize = 112;
+/// The logger whose lines are the access log.
+const ACCESS_LOGGER: &str = "testapi.access";
+
+/// One line and what the list is searched by.
+#[derive(Debug)]
+pub(crate) struct Line {
+    seq: u64,
+    arrived_unix_us: u64,
+    status: Status,
+    trace_id: u64,
+    service: Arc<str>,
+    text: Box<str>,
+}
+
+/// Lines in the order of their arrival, oldest let go first.
+#[derive(Debug, Default)]
+pub(crate) struct Logs {
+    lines: VecDeque<Arc<Line>>,
+    bytes: usize,
+    bytes_max: usize,
+    evicted: u64,
+    next_seq: u64,
+    access_lines: u64,
+    /// Lines of one service come in runs, so the last name is nearly always the next.
+    last_service: Arc<str>,
+}
+
+/// What a search works on, taken under the lock and used without it.
+pub(crate) struct Held {
+    lines: Vec<Arc<Line>>,
+    evicted: u64,
+    next_seq: u64,
+}
+
+impl Logs {
+    pub(crate) fn new(bytes_max: usize) -> Logs {
+        Logs {
+            bytes_max,
+            ..Logs::default()
+        }
+    }
+
+    pub(crate) fn take(&mut self, text: &str, arrived_unix_us: u64, errors: &mut Errors) {
+        let read = log_summary(text);
+        self.next_seq += 1;
+        let access = read.logger == ACCESS_LOGGER && !read.http_status_code.is_empty();
+        self.access_lines += u64::from(access);
+        if let Some(seen) = error(&read) {
+            errors.see(arrived_unix_us, &seen);
+        }
+        if *self.last_service != *read.service {
+            self.last_service = read.service.into();
+        }
+        self.bytes += text.len() + LINE_OVERHEAD_BYTES;
+        self.lines.push_back(Arc::new(Line {
+            seq: self.next_seq,
+            arrived_unix_us,
+            status: read.status,
+            trace_id: read.trace_id,
+            service: self.last_service.clone(),
+            text: text.into(),
+        }));
+        while self.bytes > self.bytes_max
+            && let Some(gone) = self.lines.pop_front()
+        {
+            self.bytes -= gone.text.len() + LINE_OVERHEAD_BYTES;
+            self.evicted += 1;
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    pub(crate) fn access_lines(&self) -> u64 {
+        self.access_lines
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        let lines = self.lines.iter().cloned().collect();
+        Held {
+            lines,
+            evicted: self.evicted,
+            next_seq: self.next_seq,
+        }
+    }
+}
+
+impl Held {
+    pub(crate) fn list(&self, query: &Query) -> view::Logs {
+        let terms = terms(query, &["status", "service", "trace_id"]);
+        let newest = self
+            .lines
+            .iter()
+            .rev()
+            .take_while(|line| line.seq > query.since);
+        let mut matching = newest.filter(|line| terms.iter().all(|term| passes(line, term)));
+        let mut rows: Vec<LogRow> = matching
+            .by_ref()
+            .take(rows_max(query))
+            .map(|line| row(line))
+            .collect();
+        rows.reverse();
+        view::Logs {
+            matching: (rows.len() + matching.count()) as u64,
+            rows,
+            held: self.lines.len() as u64,
+            evicted: self.evicted,
+            next_since: self.next_seq,
+        }
+    }
+
+    /// Lines of one trace, oldest first, at most the newest 1,000.
+    pub(crate) fn of_trace(&self, trace_id: u64) -> Vec<LogRow> {
+        let of_trace = self
+            .lines
+            .iter()
+            .rev()
+            .filter(|line| line.trace_id == trace_id);
+        let mut rows: Vec<LogRow> = of_trace.take(1_000).map(|line| row(line)).collect();
+        rows.reverse();
+        rows
+    }
+}
+
+fn passes(line: &Line, term: &Term) -> bool {
+    term.passes(|value| match term.key {
+        Some("status") => line.status.name() == value,
+        Some("service") => contains(&line.service, value),
+        Some(_) => line.trace_id != 0 && id_is(line.trace_id, value),
+        None => contains(&line.text, value),
+    })
+}
+
+/// Decimal, or hex of 64 or 128 bits.
+fn id_is(id: u64, value: &str) -> bool {
+    let hex = if value.len() == 32 {
+        &value[value.floor_char_boundary(16)..]
+    } else {
+        value
+    };
+    value.parse() == Ok(id) || (hex.len() == 16 && u64::from_str_radix(hex, 16) == Ok(id))
+}
+
+fn row(line: &Line) -> LogRow {
+    let read = log_line(&line.text);
+    let id = |id: u64| {
+        if id == 0 {
+            String::new()
+        } else {
+            id.to_string()
+        }
+    };
+    let mut fields = read.fields;
+    if !read.error_message.is_empty() {
+        fields.push(("error.message".to_string(), read.error_message));
+        fields.sort();
+    }
+    LogRow {
+        seq: line.seq,
+        time_unix_us: read.time_unix_us.unwrap_or(line.arrived_unix_us),
+        status: read.status.name(),
+        service: read.service,
+        logger: read.logger,
+        message: read.message,
+        trace_id: id(read.trace_id),
+        span_id: id(read.span_id),
+        error_kind: read.error_kind,
+        error_stack: read.error_stack,
+        fields,
+    }
+}
+
+/// Error Tracking takes lines of status error or worse that have a kind or a stack.
+fn error(read: &LogLine) -> Option<ErrorSeen<'_>> {
+    if !read.json || read.status > Status::Error {
+        return None;
+    }
+    let bare = read.error_kind.is_empty() && read.error_stack.is_empty();
+    let message = if read.error_message.is_empty() {
+        &read.message
+    } else {
+        &read.error_message
+    };
+    Some(ErrorSeen {
+        service: &read.service,
+        error_type: &read.error_kind,
+        message,
+        stack: &read.error_stack,
+        resource: "",
+        trace_id: read.trace_id,
+        ignored_because: if bare { "no error.stack" } else { "" },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(lines: &[&str], bytes_max: usize) -> (Logs, Errors) {
+        let (mut logs, mut errors) = (Logs::new(bytes_max), Errors::new(9));
+        for line in lines {
+            logs.take(line, 77, &mut errors);
+        }
+        (logs, errors)
+    }
+
+    #[test]
+    fn lines_are_kept_counted_and_searched() {
+        let (logs, errors) = filled(
+            &[
+                "plain text",
+                r#"{"status":"info","service":"web","logger":{"name":"testapi.access"},"http":{"status_code":200},"message":"GET /"}"#,
+                r#"{"status":"error","service":"web","message":"Boom","error":{"kind":"E","message":"m 1","stack":"s"},"dd":{"trace_id":"6b02c8760000000000000000000000ff"}}"#,
+            ],
+            1 << 20,
+        );
+        assert_eq!(
+            (logs.access_lines(), logs.count(), logs.evicted()),
+            (1, 3, 0)
+        );
+        #[track_caller]
+        fn check(logs: &Logs, q: &str, since: u64, expected: &[u64]) {
+            let query = Query {
+                q: q.to_string(),
+                since,
+                limit: 2,
+            };
+            let list = logs.held().list(&query);
+            let seqs: Vec<u64> = list.rows.iter().map(|row| row.seq).collect();
+            assert_eq!((seqs.as_slice(), list.next_since), (expected, 3), "{q}");
+        }
+        check(&logs, "", 0, &[2, 3]);
+        check(&logs, "", 2, &[3]);
+        check(&logs, "status:error", 0, &[3]);
+        check(&logs, "-status:error plain", 0, &[1]);
+        check(&logs, "service:WEB boom", 0, &[3]);
+        check(&logs, "trace_id:255", 0, &[3]);
+        check(&logs, "trace_id:6b02c8760000000000000000000000ff", 0, &[3]);
+        check(&logs, "trace_id:00000000000000ff", 0, &[3]);
+        check(&logs, "trace_id:0", 0, &[]);
+        let row = &logs.held().of_trace(255)[0];
+        assert_eq!(
+            (&*row.message, &*row.trace_id, row.time_unix_us),
+            ("Boom", "255", 77)
+        );
+        assert_eq!(
+            row.fields,
+            [("error.message".to_string(), "m 1".to_string())]
+        );
+        let group = &errors.list()[0];
+        assert_eq!(
+            (&*group.message, &*group.trace_id, &*group.ignored_because),
+            ("m 1", "255", "")
+        );
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let lines: Vec<String> = (0..50).map(|n| format!("line {n}")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let (logs, _) = filled(&lines, 10 * (LINE_OVERHEAD_BYTES + 7));
+        assert_eq!((logs.count(), logs.evicted()), (10, 40));
+        let list = logs.held().list(&Query::default());
+        assert_eq!(
+            (&*list.rows[0].message, list.matching, list.evicted),
+            ("line 40", 10, 40)
+        );
+        assert_eq!(filled(&["x"], 0).0.count(), 0);
+    }
+}

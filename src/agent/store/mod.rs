@@ -1,0 +1,27 @@
+//! What was received: bounded rings, and counters that never forget.
+//!
+//! Invariant: what a ring holds stays under its bound in bytes (or rows), the oldest goes first and
+//! is counted; counters since the start do not depend on what is still held.
+//!
+//! Written by one worker alone; readers take short locks, and copy out what is long to look at.
+
+mod apply;
+mod bucket;
+mod chunk;
+mod contexts;
+mod errors;
+mod fingerprint;
+mod history;
+mod logs;
+mod metrics;
+mod payloads;
+mod query;
+mod seconds;
+mod series;
+mod services;
+mod traces;
+mod waterfall;
+
+pub use apply::Bounds;
+pub(crate) use apply::{Arrival, Cargo, Store, StoreJob};
+pub(crate) use payloads::Way;
