@@ -6,12 +6,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::api::{Api, ExporterState, RequestFamilies, Services, install_panic_hook};
 use crate::clock::Clock;
-use crate::config::Settings;
 use crate::http::Target;
 use crate::log::{Level, Record};
 use crate::prometheus::{Registry, process};
@@ -19,9 +19,12 @@ use crate::worker::{Guard, Ledger, Stopped};
 use crate::{dogstatsd, log, server, trace};
 
 pub use crate::agent::{
-    Addresses as AgentAddresses, Agent, Counts as AgentCounts, Guard as AgentGuard,
-    Options as AgentOptions, StartError as AgentStartError, TailOptions, start as start_agent,
+    Addresses as AgentAddresses, Agent, Bounds as AgentBounds, Counts as AgentCounts,
+    Guard as AgentGuard, Options as AgentOptions, StartError as AgentStartError, TailOptions,
+    start as start_agent,
 };
+pub use crate::api::ROUTES;
+pub use crate::config::{Settings, parse as parse_settings};
 
 /// The API and its exporters, running.
 #[must_use = "dropping the app stops it at once"]
@@ -75,8 +78,8 @@ impl std::error::Error for Error {
 pub struct Report {
     /// Whether every request in flight was answered in time.
     pub served: bool,
-    /// Requests answered since the start.
-    pub replies: u64,
+    /// Requests counted, timed, traced and logged since the start.
+    pub observed: u64,
     /// Each exporter's thread and how it ended.
     pub workers: Vec<(&'static str, Stopped)>,
     /// Each exporter's ledger after that.
@@ -123,13 +126,23 @@ impl App {
             families,
             logs_injection: settings.logs_injection,
             own_address: OnceLock::new(),
+            observed: AtomicU64::new(0),
         });
         let api = Arc::new(Api::new(services.clone()));
         let server = server::start(&settings.server(), api).map_err(Error::Server)?;
         let _ = services.own_address.set(near(server.address()));
         let workers = vec![metrics_guard, trace_guard, statsd_guard, log_guard];
-        let app = App { server, services, workers, agent, reachable: None };
-        app.say(Level::Info, &format!("listening on http://{}", app.address()));
+        let app = App {
+            server,
+            services,
+            workers,
+            agent,
+            reachable: None,
+        };
+        app.say(
+            Level::Info,
+            &format!("listening on http://{}", app.address()),
+        );
         Ok(app)
     }
 
@@ -141,6 +154,11 @@ impl App {
     /// Counters of the API's server.
     pub fn server_stats(&self) -> server::Stats {
         self.server.stats()
+    }
+
+    /// Requests counted, timed, traced and logged since the start: the measure of every pipeline.
+    pub fn requests_observed(&self) -> u64 {
+        self.services.observed.load(Ordering::Relaxed)
     }
 
     /// How every exporter stands.
@@ -181,14 +199,22 @@ impl App {
     }
 
     fn say(&self, level: Level, message: &str) {
-        let record = Record { logger: "testapi", thread: "main", ..Record::new(level, message) };
+        let record = Record {
+            logger: "testapi",
+            thread: "main",
+            ..Record::new(level, message)
+        };
         self.services.logger.log(&record);
     }
 
     /// Stops in order: server, then exporters. `deadline` is for the requests in flight.
     pub fn stop(self, deadline: Duration) -> Report {
-        let App { server, services, workers, .. } = self;
-        let replies_before = server.stats();
+        let App {
+            server,
+            services,
+            workers,
+            ..
+        } = self;
         let served = server.stop(deadline).joined;
         let clock = &services.clock;
         let ns = u64::try_from(EXPORTERS_STOP.as_nanos()).unwrap_or(u64::MAX);
@@ -197,18 +223,34 @@ impl App {
             .into_iter()
             .map(|guard| {
                 let left = Duration::from_nanos(end_ns.saturating_sub(clock.mono_ns()));
-                (guard.name(), guard.stop(left.max(Duration::from_millis(50))))
+                (
+                    guard.name(),
+                    guard.stop(left.max(Duration::from_millis(50))),
+                )
             })
             .collect();
-        let ledgers = services.states().into_iter().map(|s| (s.name, s.ledger)).collect();
-        Report { served, replies: replies_before.replies, workers, ledgers }
+        let ledgers = services
+            .states()
+            .into_iter()
+            .map(|s| (s.name, s.ledger))
+            .collect();
+        let observed = services.observed.load(Ordering::Relaxed);
+        Report {
+            served,
+            observed,
+            workers,
+            ledgers,
+        }
     }
 }
 
 impl Report {
     /// Whether all telemetry of all requests left the process.
     pub fn is_clean(&self) -> bool {
-        let ended = self.workers.iter().all(|(_, stopped)| stopped.left == 0 && stopped.joined);
+        let ended = self
+            .workers
+            .iter()
+            .all(|(_, stopped)| stopped.left == 0 && stopped.joined);
         self.served && ended && self.ledgers.iter().all(|(_, ledger)| lost(ledger) == 0)
     }
 }
@@ -216,7 +258,10 @@ impl Report {
 /// Refused input and samples that were not drawn are no losses.
 fn lost(ledger: &Ledger) -> u64 {
     let no_loss = ["invalid", "sampled", "disabled"];
-    let dropped = ledger.dropped.iter().filter(|(reason, _)| !no_loss.contains(reason));
+    let dropped = ledger
+        .dropped
+        .iter()
+        .filter(|(reason, _)| !no_loss.contains(reason));
     dropped.map(|(_, count)| count).sum::<u64>() + ledger.pending
 }
 
@@ -230,7 +275,13 @@ impl fmt::Display for Report {
             write!(f, " some requests were still running;")?;
         }
         for (name, ledger) in self.ledgers.iter().filter(|(_, ledger)| lost(ledger) > 0) {
-            let Ledger { unit, sent, pending, dropped, .. } = ledger;
+            let Ledger {
+                unit,
+                sent,
+                pending,
+                dropped,
+                ..
+            } = ledger;
             write!(f, " {name}: {sent} {unit} sent")?;
             for (reason, count) in dropped.iter().filter(|(_, count)| *count > 0) {
                 write!(f, ", {count} {reason}")?;

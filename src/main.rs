@@ -118,12 +118,18 @@ fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
     }
     let report = app.stop(REQUESTS_STOP);
     tell(true, &report.to_string());
-    if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
 }
 
 fn settings(args: &Serve) -> Settings {
     let pairs = environment();
-    let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     let (mut settings, problems) = config::parse(pairs, &|path| path.exists());
     for problem in problems {
         tell(true, &problem.to_string());
@@ -137,7 +143,10 @@ fn settings(args: &Serve) -> Settings {
     settings
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -146,7 +155,11 @@ fn environment() -> Vec<(String, String)> {
 
 fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {
     let from_start = args.from_start;
-    let tail = args.tail.into_iter().map(|path| TailOptions { path, from_start }).collect();
+    let tail = args
+        .tail
+        .into_iter()
+        .map(|path| TailOptions { path, from_start })
+        .collect();
     let options = AgentOptions {
         receiver_bind: args.receiver_bind,
         dogstatsd_bind: Some(args.dogstatsd_bind),
@@ -164,15 +177,25 @@ fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {
     };
     let addresses = guard.addresses();
     tell(true, &format!("page      http://{}", addresses.page));
-    tell(true, &format!("traces    DD_TRACE_AGENT_URL=http://{}", addresses.receiver));
+    tell(
+        true,
+        &format!("traces    DD_TRACE_AGENT_URL=http://{}", addresses.receiver),
+    );
     if let Some(dogstatsd) = addresses.dogstatsd {
-        tell(true, &format!("dogstatsd DD_DOGSTATSD_URL=udp://{dogstatsd}"));
+        tell(
+            true,
+            &format!("dogstatsd DD_DOGSTATSD_URL=udp://{dogstatsd}"),
+        );
     }
     while !stop.load(Ordering::Acquire) {
         std::thread::park_timeout(LOOK_INTERVAL);
     }
     let stopped = guard.stop(REQUESTS_STOP);
-    if stopped.joined && stopped.left == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if stopped.joined && stopped.left == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
 }
 
 /// Names the flag that changes what was in the way.

@@ -109,6 +109,17 @@ impl fmt::Display for StartError {
     }
 }
 
+impl StartError {
+    /// The field of [`Options`] that was in the way, where it was one.
+    pub fn option(&self) -> Option<&'static str> {
+        match self {
+            StartError::Server(option, _) | StartError::Listen(option, ..) => Some(option),
+            StartError::Scrape(_) => Some("scrape"),
+            StartError::Thread(_) => None,
+        }
+    }
+}
+
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {

@@ -1,6 +1,7 @@
 //! The telemetry of a request, around whatever its handler does.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ impl Api {
         };
         seen.write_access_record(services, &entry);
         entry.finish();
+        services.observed.fetch_add(1, Ordering::Relaxed);
         reply
     }
 

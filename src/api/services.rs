@@ -1,6 +1,7 @@
 //! What handlers work with.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 
 use serde_json::{Value, json};
 
@@ -31,6 +32,8 @@ pub struct Services {
     pub logs_injection: bool,
     /// Where this API itself is reached, once it is bound.
     pub own_address: OnceLock<Target>,
+    /// Requests whose telemetry is complete: what every pipeline's own count is held against.
+    pub observed: AtomicU64,
     /// When the process started, on the clock's monotonic side.
     pub started_ns: u64,
 }

@@ -303,7 +303,10 @@ impl Exporter {
             }
             Outcome::Given(_) | Outcome::Split => {
                 self.pause_a_little();
-                Err(FlushError::new(format!("{}: takes no traces", self.options.agent)))
+                Err(FlushError::new(format!(
+                    "{}: takes no traces",
+                    self.options.agent
+                )))
             }
         }
     }

@@ -1,1 +1,529 @@
-fn main() {}
+//! The whole loop in one command: the API, a local agent with its page, and users; at the end, every
+//! pipeline's count of the same requests side by side.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+use loadgen::stats::Seen;
+use loadgen::user::{self, Users};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use testapi::app::{
+    Agent, AgentBounds, AgentCounts, AgentGuard, AgentOptions, App, ROUTES, Settings, TailOptions,
+    parse_settings, start_agent,
+};
+use testapi::clock::Clock;
+use testapi::http::Target;
+
+/// The testapi demo: API, local agent and load in one process, no account needed.
+///
+/// Open the page it prints. Ctrl-C, or the end of --run-time, stops it and compares what each pipeline
+/// counted; the exit code is 0 only when all agree.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// Users who send requests
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    users: u32,
+    /// Requests a second of all users together; 0 is as fast as replies come
+    #[arg(long, value_name = "N", default_value_t = 1_500)]
+    rps: u32,
+    /// Stop after this time: 20s, 5m, 1h, or 1h30m [default: until Ctrl-C]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    run_time: Option<Duration>,
+    /// Where the API listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    bind: String,
+    /// Where the local agent receives traces
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8126")]
+    receiver_bind: String,
+    /// Where the local agent receives DogStatsD
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8125")]
+    dogstatsd_bind: String,
+    /// Where the local agent's page is
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8127")]
+    page_bind: String,
+}
+
+/// How often signals, the clock and the progress line are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Time for requests in flight and for each wait at the end.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+/// The log file is put aside at this size; the agent follows.
+const LOG_FILE_BYTES_MAX: u64 = 64 << 20;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let stop = match watch_signals() {
+        Ok(stop) => stop,
+        Err(error) => return fail(&format!("cannot watch signals: {error}")),
+    };
+    let log = LogFile::new();
+    match Demo::start(&cli, &log.path) {
+        Ok(demo) => demo.run(&cli, &stop, &log),
+        Err(why) => fail(&why),
+    }
+}
+
+/// The first signal asks to stop, a second leaves at once.
+fn watch_signals() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
+}
+
+/// Everything that runs, in stop order.
+struct Demo {
+    users: Users,
+    app: App,
+    agent: Agent,
+    agent_guard: AgentGuard,
+    clock: Clock,
+}
+
+impl Demo {
+    fn start(cli: &Cli, log: &Path) -> Result<Demo, String> {
+        let clock = Clock::system();
+        let (agent, agent_guard) =
+            start_agent(agent_options(cli, log), clock.clone()).map_err(|error| {
+                match error.option() {
+                    Some(option) => {
+                        format!("{error}; change it with --{}", option.replace('_', "-"))
+                    }
+                    None => error.to_string(),
+                }
+            })?;
+        let settings = settings(cli, log, &agent_guard)?;
+        let app = App::start(&settings, clock.clone()).map_err(|error| error.to_string())?;
+        let address = app.address();
+        let users = user::Options {
+            target: Target::Tcp(address.ip().to_string(), address.port()),
+            users: cli.users,
+            per_second: cli.rps,
+            is_observed,
+        };
+        let users = user::start(&users, &clock).map_err(|e| format!("cannot start a user: {e}"))?;
+        Ok(Demo {
+            users,
+            app,
+            agent,
+            agent_guard,
+            clock,
+        })
+    }
+
+    fn run(mut self, cli: &Cli, stop: &AtomicBool, log: &LogFile) -> ExitCode {
+        let addresses = self.agent_guard.addresses();
+        say(&format!("API        http://{}", self.app.address()));
+        say(&format!("agent page http://{}", addresses.page));
+        say(&format!(
+            "receiver   http://{}  (DD_TRACE_AGENT_URL for your own services)",
+            addresses.receiver
+        ));
+        let started_ns = self.clock.mono_ns();
+        let mut progress = Progress::default();
+        while !stop.load(Ordering::Acquire) {
+            std::thread::park_timeout(LOOK_INTERVAL);
+            let ran = Duration::from_nanos(self.clock.mono_ns().saturating_sub(started_ns));
+            if cli.run_time.is_some_and(|limit| ran >= limit) {
+                break;
+            }
+            if progress.show(ran, || self.users.stats().seen()) {
+                log.keep_short(&self.agent);
+                if let Some(notice) = self.app.notice() {
+                    say(&format!("\r{notice}"));
+                }
+            }
+        }
+        progress.end();
+        self.reconcile()
+    }
+
+    /// Users first, then one last scrape of a quiet API, then the API with its last flush, then the agent.
+    fn reconcile(self) -> ExitCode {
+        let Demo {
+            users,
+            app,
+            agent,
+            agent_guard,
+            clock: _,
+        } = self;
+        let seen = users.stop().seen();
+        let scraped = agent.scrape_now(STOP_WAIT);
+        let report = app.stop(STOP_WAIT);
+        let read = agent
+            .tail_now(STOP_WAIT)
+            .and_then(|()| agent.settle(STOP_WAIT));
+        let counts = agent.counts();
+        let table = Table::new(&seen, report.observed, &counts);
+        let _ = write!(std::io::stdout(), "{}", table.text());
+        for (text, count) in &seen.failure_texts {
+            say(&format!("no reply, {count} times: {text}"));
+        }
+        for error in [scraped.err(), read.err()].into_iter().flatten() {
+            say(&format!("the agent could not take everything in: {error}"));
+        }
+        if !report.is_clean() {
+            say(&report.to_string());
+        }
+        let stopped = agent_guard.stop(STOP_WAIT);
+        let good = table.agrees() && seen.failures == 0 && report.is_clean() && stopped.joined;
+        if good {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn agent_options(cli: &Cli, log: &Path) -> AgentOptions {
+    let near = match cli.bind.rsplit_once(':') {
+        Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
+        Some(("[::]", port)) => format!("[::1]:{port}"),
+        _ => cli.bind.clone(),
+    };
+    AgentOptions {
+        receiver_bind: cli.receiver_bind.clone(),
+        dogstatsd_bind: Some(cli.dogstatsd_bind.clone()),
+        page_bind: cli.page_bind.clone(),
+        tail: vec![TailOptions {
+            path: log.to_path_buf(),
+            from_start: true,
+        }],
+        scrape: vec![format!("http://{near}/metrics")],
+        bounds: AgentBounds::default(),
+        ..AgentOptions::default()
+    }
+}
+
+/// The environment's settings, but for where things go: that is what this program is about.
+fn settings(cli: &Cli, log: &Path, agent: &AgentGuard) -> Result<Settings, String> {
+    let pairs = environment();
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let (settings, problems) = parse_settings(pairs, &|_| false);
+    for problem in problems {
+        say(&problem.to_string());
+    }
+    let addresses = agent.addresses();
+    let receiver = addresses.receiver;
+    let receiver = Target::Tcp(receiver.ip().to_string(), receiver.port());
+    let dogstatsd = addresses
+        .dogstatsd
+        .ok_or("the agent has no DogStatsD address")?;
+    let dogstatsd = format!("udp://{dogstatsd}")
+        .parse()
+        .map_err(|e| format!("{e}"))?;
+    let mut settings = settings
+        .with_agent(receiver, dogstatsd)
+        .with_log(Some(log.into()), false);
+    settings.bind.clone_from(&cli.bind);
+    Ok(settings)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn is_observed(route: &str) -> bool {
+    ROUTES
+        .iter()
+        .any(|known| known.pattern == route && known.observed)
+}
+
+/// The log that the agent follows; gone when the demo ends.
+struct LogFile {
+    path: PathBuf,
+}
+
+impl LogFile {
+    fn new() -> LogFile {
+        let name = format!("testapi-demo-{}.json", std::process::id());
+        LogFile {
+            path: std::env::temp_dir().join(name),
+        }
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.path.with_extension("json.1")
+    }
+
+    /// A demo that runs for days shall not fill the disk.
+    fn keep_short(&self, agent: &Agent) {
+        let length = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        if length > LOG_FILE_BYTES_MAX && agent.tail_now(STOP_WAIT).is_ok() {
+            let _ = std::fs::rename(&self.path, self.aside());
+        }
+    }
+}
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(self.aside());
+    }
+}
+
+/// One line on stderr that renews itself on a terminal; elsewhere a line every ten seconds.
+#[derive(Default)]
+struct Progress {
+    shown_at: u64,
+    replies_before: u64,
+    drawn: bool,
+}
+
+impl Progress {
+    /// True once a second.
+    fn show(&mut self, ran: Duration, seen: impl FnOnce() -> Seen) -> bool {
+        let second = ran.as_secs();
+        if second == self.shown_at {
+            return false;
+        }
+        let seen = seen();
+        let terminal = std::io::stderr().is_terminal();
+        if terminal || second.is_multiple_of(10) {
+            let passed = if terminal {
+                second - self.shown_at
+            } else {
+                10.min(second)
+            };
+            let rate = (seen.replies - self.replies_before) / passed.max(1);
+            self.replies_before = seen.replies;
+            let line = format!(
+                "{second:>4} s  {} requests  {}/s  p50 {}  p99 {}  {} without reply",
+                grouped(seen.replies),
+                grouped(rate),
+                latency(seen.percentile_us(50.0)),
+                latency(seen.percentile_us(99.0)),
+                seen.failures,
+            );
+            let mut stderr = std::io::stderr();
+            let _ = match terminal {
+                true => write!(stderr, "\r\x1b[K{line}"),
+                false => writeln!(stderr, "{line}"),
+            };
+            let _ = stderr.flush();
+            self.drawn = terminal;
+        }
+        self.shown_at = second;
+        true
+    }
+
+    fn end(&self) {
+        if self.drawn {
+            say("");
+        }
+    }
+}
+
+/// The same requests as everybody counted them.
+struct Table {
+    rows: Vec<(String, u64, Option<i64>)>,
+}
+
+impl Table {
+    fn new(seen: &Seen, answered: u64, counts: &AgentCounts) -> Table {
+        let known = seen.observed + seen.downstream;
+        let others = answered as i64 - known as i64;
+        let mut rows = vec![
+            ("sent by the users".to_string(), seen.observed, None),
+            (
+                "calls of the API to itself".to_string(),
+                seen.downstream,
+                None,
+            ),
+            (
+                "other clients".to_string(),
+                others.max(0) as u64,
+                Some(others.min(0)),
+            ),
+            ("answered by the API".to_string(), answered, None),
+        ];
+        let whole = |sum: f64| sum.round() as u64;
+        for (name, count) in [
+            ("server spans received", counts.server_spans_sum()),
+            (
+                "request_count on /metrics",
+                whole(counts.prometheus_sum("request_count_total")),
+            ),
+            (
+                "testapi.requests (DogStatsD)",
+                whole(counts.dogstatsd_sum("testapi.requests")),
+            ),
+            ("access log lines", counts.access_log_lines),
+        ] {
+            rows.push((
+                name.to_string(),
+                count,
+                Some(count as i64 - answered as i64),
+            ));
+        }
+        Table { rows }
+    }
+
+    fn agrees(&self) -> bool {
+        self.rows
+            .iter()
+            .all(|(_, _, difference)| difference.is_none_or(|d| d == 0))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "\n{:<32}{:>14}{:>12}\n",
+            "counted at", "requests", "difference"
+        );
+        for (name, count, difference) in &self.rows {
+            let (difference, word) = match difference {
+                None => (String::new(), ""),
+                Some(0) => ("0".to_string(), "  agrees"),
+                Some(d) => (format!("{d:+}"), "  DIFFERS"),
+            };
+            let _ = writeln!(
+                text,
+                "{name:<32}{:>14}{difference:>12}{word}",
+                grouped(*count)
+            );
+        }
+        text
+    }
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn latency(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..100_000 => format!("{:.1} ms", us as f64 / 1_000.0),
+        _ => format!("{} ms", us / 1_000),
+    }
+}
+
+/// `20`, `20s`, `5m`, `1h30m`; Locust's form.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let mut seconds = 0_u64;
+    let mut digits = String::new();
+    let refuse = || format!("{text:?} is no time: takes 20, 20s, 5m, 1h or 1h30m");
+    for letter in text
+        .chars()
+        .chain((!text.ends_with(['s', 'm', 'h'])).then_some('s'))
+    {
+        let unit = match letter {
+            '0'..='9' => {
+                digits.push(letter);
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            _ => return Err(refuse()),
+        };
+        let number: u64 = digits.parse().map_err(|_| refuse())?;
+        let added = number
+            .checked_mul(unit)
+            .and_then(|part| seconds.checked_add(part));
+        seconds = added.ok_or_else(refuse)?;
+        digits.clear();
+    }
+    if seconds == 0 {
+        Err(refuse())
+    } else {
+        Ok(Duration::from_secs(seconds))
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    say(&format!("demo: {why}"));
+    ExitCode::from(2)
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loadgen::plan::TASKS;
+
+    #[test]
+    fn the_plan_reaches_every_route_of_the_api_and_no_other() {
+        for route in ROUTES {
+            assert!(
+                TASKS.iter().any(|task| task.route == route.pattern),
+                "{}",
+                route.pattern
+            );
+        }
+        for task in TASKS {
+            assert!(
+                ROUTES.iter().any(|route| route.pattern == task.route),
+                "{}",
+                task.route
+            );
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_locust_reads_them() {
+        for (text, seconds) in [
+            ("20", 20),
+            ("20s", 20),
+            ("5m", 300),
+            ("1h30m", 5_400),
+            ("1m30", 90),
+        ] {
+            assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "s", "20x", "-1", "0", "1.5s", "99999999999999999999s"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_says_what_agrees_and_what_differs() {
+        let seen = loadgen::stats::Stats::default().seen();
+        let mut counts = AgentCounts {
+            access_log_lines: 2,
+            ..AgentCounts::default()
+        };
+        assert!(!Table::new(&seen, 2, &counts).agrees());
+        counts.server_spans.insert("testapi".to_string(), 2);
+        counts
+            .prometheus
+            .insert("request_count_total".to_string(), 2.0);
+        counts.dogstatsd.insert("testapi.requests".to_string(), 2.0);
+        let table = Table::new(&seen, 2, &counts);
+        assert!(table.agrees(), "{}", table.text());
+        counts.access_log_lines = 1_234;
+        let text = Table::new(&seen, 2, &counts).text();
+        assert!(
+            text.contains("access log lines                         1,234      +1232  DIFFERS"),
+            "{text}"
+        );
+    }
+}

@@ -183,7 +183,9 @@ pub(in crate::api) fn check(s: &Services, r: &Request, p: &Params) -> Result<Rep
         "critical" => Status::Critical,
         "unknown" => Status::Unknown,
         _ => {
-            return Err(Refusal::segment("status", word, "ok, warning, critical or unknown").into());
+            return Err(
+                Refusal::segment("status", word, "ok, warning, critical or unknown").into(),
+            );
         }
     };
     let extras = Extras::of(r)?;
