@@ -469,3 +469,527 @@ impl Until<'_> {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::options::TailOptions;
+    use crate::worker::Job;
+    use serde_json::{Value, json};
+    use std::fs::{self, File, OpenOptions};
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream, UdpSocket};
+    use std::os::unix::net::UnixDatagram;
+    use std::path::PathBuf;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+    const V04: &[u8] = include_bytes!("../../tests/corpus/traces_v04.bin");
+    const V05: &[u8] = include_bytes!("../../tests/corpus/traces_v05.bin");
+    const LINES: &str = include_str!("../../tests/corpus/log_lines.jsonl");
+    const DATAGRAMS: &[u8] = include_bytes!("../../tests/corpus/dogstatsd.txt");
+
+    fn local() -> Options {
+        let any = || "127.0.0.1:0".to_string();
+        Options {
+            receiver_bind: any(),
+            dogstatsd_bind: Some(any()),
+            page_bind: any(),
+            workers: 2,
+            ..Options::default()
+        }
+    }
+
+    /// A path of its own for each test.
+    fn path(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("agent-{}-{name}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        path
+    }
+
+    /// One request on one connection: status, head, body.
+    fn ask(to: SocketAddr, head: &str, body: &[u8]) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let host = if head.contains("Host:") {
+            ""
+        } else {
+            "Host: localhost\r\n"
+        };
+        let length = body.len();
+        let head = format!("{head}{host}Connection: close\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (
+            head[9..12].parse().unwrap(),
+            head.to_string(),
+            body.to_string(),
+        )
+    }
+
+    fn shown(agent: &Agent, path: &str) -> Value {
+        let head = format!("GET {path} HTTP/1.1\r\n");
+        serde_json::from_str(&ask(agent.addresses().unwrap().page, &head, b"").2).unwrap()
+    }
+
+    const MSGPACK: &str = "Content-Type: application/msgpack\r\n";
+
+    #[test]
+    fn what_comes_in_at_every_door_is_shown() {
+        let log = path("all.log");
+        let tail = vec![TailOptions {
+            path: log.clone(),
+            from_start: false,
+        }];
+        let (agent, guard) = start(Options { tail, ..local() }, Clock::system()).unwrap();
+        let to = guard.addresses().clone();
+        let tracer = "Datadog-Meta-Lang: python\r\nDatadog-Meta-Tracer-Version: 4.16.0\r\n";
+        let head =
+            format!("POST /v0.4/traces HTTP/1.1\r\n{MSGPACK}{tracer}X-Datadog-Trace-Count: 2\r\n");
+        let (status, _, body) = ask(to.receiver, &head, V04);
+        assert_eq!(
+            (status, &*body),
+            (200, "{\"rate_by_service\":{\"service:,env:\":1}}\n")
+        );
+        let head = format!("PUT /v0.5/traces HTTP/1.1\r\n{MSGPACK}");
+        assert_eq!(ask(to.receiver, &head, V05).0, 200);
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(DATAGRAMS, to.dogstatsd.unwrap())
+            .unwrap();
+        fs::write(&log, LINES).unwrap();
+        agent.tail_now(DEADLINE).unwrap();
+        agent.settle(DEADLINE).unwrap();
+
+        let overview = agent.overview();
+        let points: Vec<u64> = overview.pipelines.iter().map(|p| p.points).collect();
+        assert_eq!(points, [46, 14, 0, 4]);
+        let services: Vec<(&str, u64)> = overview
+            .services
+            .iter()
+            .map(|s| (&*s.name, s.requests))
+            .collect();
+        assert_eq!(services, [("flask", 2), ("testapi", 2)]);
+        assert_eq!(overview.services[1].language, "python");
+        assert_eq!(agent.counts().server_spans_sum(), 4);
+        assert_eq!(overview.rail.traces, 4);
+        let rows = agent.payloads(&Query {
+            q: "pipeline:traces".into(),
+            ..Query::default()
+        });
+        let from: Vec<(&str, &str)> = rows.iter().map(|row| (&*row.what, &*row.from)).collect();
+        assert_eq!(from[1], ("POST /v0.4/traces", "python 4.16.0"));
+        assert_eq!((rows[1].points, &*rows[1].error), (23, ""));
+
+        let id = agent.traces(&Query::default()).rows[0].trace_id.clone();
+        let trace = shown(&agent, &format!("/api/traces/{id}"));
+        assert_eq!(
+            trace["spans"].as_array().unwrap().len() as u64,
+            trace["row"]["spans"]
+        );
+        assert_eq!(
+            shown(&agent, "/api/logs?q=status:error&limit=2")["matching"],
+            4
+        );
+        assert_eq!(shown(&agent, "/api/overview")["rail"]["logs"], 4);
+        assert_eq!(shown(&agent, "/api/counts")["server_spans"]["flask"], 2);
+        assert_eq!(
+            shown(&agent, "/api/errors")[0]["error_type"],
+            "ZeroDivisionError"
+        );
+        assert_eq!(
+            shown(&agent, "/api/metrics")["rows"]
+                .as_array()
+                .unwrap()
+                .len(),
+            12
+        );
+        assert_eq!(shown(&agent, "/api/traces?q=nowhere")["matching"], 0);
+        assert_eq!(
+            guard.stop(DEADLINE),
+            Stopped {
+                left: 0,
+                joined: true
+            }
+        );
+        let _ = fs::remove_file(log);
+    }
+
+    #[test]
+    fn an_opened_trace_has_its_log_lines() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        let spans = json!([[{"trace_id": 255, "span_id": 1}]]).to_string();
+        let head = "POST /v0.4/traces HTTP/1.1\r\nContent-Type: application/json\r\n";
+        assert_eq!(
+            ask(guard.addresses().receiver, head, spans.as_bytes()).0,
+            200
+        );
+        let line = r#"{"message":"hello","dd.trace_id":"000000000000000000000000000000ff"}"#;
+        let cargo = super::super::store::Cargo::Lines {
+            path: "x".into(),
+            bytes: format!("{line}\nother\n").into_bytes(),
+            cut: 0,
+        };
+        let mut job = StoreJob {
+            store: agent.inner.store.clone(),
+            clock: Clock::system(),
+            lines_waiting_bytes: Arc::new(AtomicU64::new(1_000)),
+        };
+        job.take(Arrival {
+            time_unix_us: 1,
+            cargo,
+        });
+        agent.settle(DEADLINE).unwrap();
+        let messages: Vec<String> = agent
+            .trace(255)
+            .unwrap()
+            .logs
+            .into_iter()
+            .map(|row| row.message)
+            .collect();
+        assert_eq!(messages, ["hello"]);
+        assert_eq!(agent.trace(256), None);
+        drop(guard);
+    }
+
+    #[test]
+    fn the_receiver_answers_as_the_agent_does() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        let to = guard.addresses().receiver;
+        #[track_caller]
+        fn check(to: SocketAddr, rule: &str, head: &str, body: &[u8], expected: (u16, &str)) {
+            let (first, rest) = head.split_once('|').unwrap_or((head, ""));
+            let head = format!("{first} HTTP/1.1\r\n{}", rest.replace('|', "\r\n"));
+            let (status, _, answer) = ask(to, &head, body);
+            assert_eq!((status, &*answer), expected, "{rule}");
+        }
+        const ALL: &str = "{\"rate_by_service\":{\"service:,env:\":1}}\n";
+        let msgpack = "Content-Type: application/msgpack|";
+        let v04 = |more: &str| format!("POST /v0.4/traces|{msgpack}{more}");
+        check(to, "the probe", &v04(""), &[0x90], (200, ALL));
+        check(
+            to,
+            "v0.3",
+            &format!("PUT /v0.3/traces|{msgpack}"),
+            &[0x90],
+            (200, "OK\n"),
+        );
+        check(
+            to,
+            "JSON",
+            "POST /v0.4/traces|Content-Type: application/json; charset=utf-8|",
+            b"[]",
+            (200, ALL),
+        );
+        check(
+            to,
+            "rates that are known",
+            &v04("Datadog-Rates-Payload-Version: keep-all-1|"),
+            &[0x90],
+            (200, "{}\n"),
+        );
+        check(
+            to,
+            "rates that are not",
+            &v04("Datadog-Rates-Payload-Version: 0|"),
+            &[0x90],
+            (200, ALL),
+        );
+        check(
+            to,
+            "a wrong count is no refusal",
+            &v04("X-Datadog-Trace-Count: 3|"),
+            &[0x90],
+            (200, ALL),
+        );
+        check(
+            to,
+            "cut off",
+            &v04(""),
+            &[0x91],
+            (
+                400,
+                "1 elements announced at byte 0, more than bytes left\n",
+            ),
+        );
+        check(
+            to,
+            "empty",
+            &v04(""),
+            &[],
+            (400, "ends at byte 0, inside a value\n"),
+        );
+        check(
+            to,
+            "another type",
+            "POST /v0.5/traces|Content-Type: text/plain|",
+            &[0x90],
+            (
+                415,
+                "Content-Type \"text/plain\": expected application/msgpack\n",
+            ),
+        );
+        check(
+            to,
+            "another verb",
+            "GET /v0.4/traces|",
+            &[],
+            (405, "/v0.4/traces takes PUT or POST\n"),
+        );
+        check(
+            to,
+            "another path",
+            "POST /v0.7/config|User-Agent: me|",
+            &[],
+            (404, "no such endpoint here\n"),
+        );
+        agent.settle(DEADLINE).unwrap();
+        let asked = agent.payloads(&Query {
+            q: "pipeline:http".into(),
+            ..Query::default()
+        });
+        assert_eq!(
+            (&*asked[0].what, &*asked[0].from, asked[0].status),
+            ("POST /v0.7/config", "me", 404)
+        );
+        let counted = agent.payloads(&Query {
+            q: "Trace-Count".into(),
+            ..Query::default()
+        });
+        assert_eq!((counted.len(), counted[0].status), (1, 200));
+        let overview = agent.overview();
+        assert_eq!(
+            (
+                overview.pipelines[0].decode_errors,
+                overview.rail.payload_findings
+            ),
+            (4, 6)
+        );
+        drop(guard);
+    }
+
+    #[test]
+    fn info_lists_what_is_decoded_and_its_hash_stays() {
+        let (_agent, guard) = start(local(), Clock::system()).unwrap();
+        let to = guard.addresses().clone();
+        let (status, head, body) = ask(to.receiver, "GET /info HTTP/1.1\r\n", b"");
+        let info: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(
+            info["endpoints"],
+            json!(["/v0.3/traces", "/v0.4/traces", "/v0.5/traces"])
+        );
+        assert_eq!(info["config"]["statsd_port"], to.dogstatsd.unwrap().port());
+        assert_eq!(info["config"]["receiver_port"], to.receiver.port());
+        let state = |head: &str| {
+            let line = head
+                .lines()
+                .find(|line| line.starts_with("Datadog-Agent-State: "));
+            line.unwrap().to_string()
+        };
+        let traces = ask(
+            to.receiver,
+            &format!("POST /v0.4/traces HTTP/1.1\r\n{MSGPACK}"),
+            &[0x90],
+        );
+        assert_eq!(state(&head), state(&traces.1));
+        drop(guard);
+    }
+
+    #[test]
+    fn the_api_is_for_this_machine_alone() {
+        let (_agent, guard) = start(local(), Clock::system()).unwrap();
+        let to = guard.addresses().page;
+        let (status, head, _) = ask(to, "GET /api/overview HTTP/1.1\r\n", b"");
+        assert_eq!(status, 200);
+        for header in [
+            "X-Content-Type-Options: nosniff",
+            "Cache-Control: no-store",
+            "Content-Security-Policy: default-src 'none';",
+        ] {
+            assert!(head.contains(header), "{header}");
+        }
+        assert!(!head.contains("Access-Control"));
+        let evil = ask(
+            to,
+            "GET /api/overview HTTP/1.1\r\nHost: evil.example\r\n",
+            b"",
+        );
+        assert_eq!(evil.0, 421);
+        assert!(evil.2.contains("evil.example"));
+        assert_eq!(ask(to, "GET /api/nothing HTTP/1.1\r\n", b"").0, 404);
+        assert_eq!(ask(to, "GET /api/traces/7 HTTP/1.1\r\n", b"").0, 404);
+        assert_eq!(ask(to, "GET / HTTP/1.1\r\n", b"").0, 200);
+        drop(guard);
+    }
+
+    #[test]
+    fn a_file_is_followed_through_rename_truncation_and_deletion() {
+        let log = path("rotated.log");
+        let old = path("rotated.log.1");
+        fs::write(&log, "before\n").unwrap();
+        let tail = vec![TailOptions {
+            path: log.clone(),
+            from_start: false,
+        }];
+        let (agent, guard) = start(Options { tail, ..local() }, Clock::system()).unwrap();
+        let append = |text: &str| {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(&log)
+                .unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        #[track_caller]
+        fn check(agent: &Agent, rule: &str, expected: &[&str]) {
+            agent.tail_now(DEADLINE).unwrap();
+            let rows = agent.logs(&Query::default()).rows;
+            let messages: Vec<&str> = rows.iter().map(|row| &*row.message).collect();
+            assert_eq!(messages, expected, "{rule}");
+        }
+        check(&agent, "what was there is passed over", &[]);
+        append("one\ntw");
+        check(&agent, "a line without its end waits", &["one"]);
+        append("o\n");
+        check(&agent, "and comes whole", &["one", "two"]);
+        fs::rename(&log, &old).unwrap();
+        append("three\n");
+        check(
+            &agent,
+            "a new file is read from its beginning",
+            &["one", "two", "three"],
+        );
+        File::options()
+            .write(true)
+            .truncate(true)
+            .open(&log)
+            .unwrap();
+        append("4\n");
+        check(
+            &agent,
+            "so is a truncated one",
+            &["one", "two", "three", "4"],
+        );
+        fs::remove_file(&log).unwrap();
+        check(
+            &agent,
+            "a deleted file is no error",
+            &["one", "two", "three", "4"],
+        );
+        append("five\n");
+        check(
+            &agent,
+            "nor is its return",
+            &["one", "two", "three", "4", "five"],
+        );
+        drop(guard);
+        let _ = (fs::remove_file(log), fs::remove_file(old));
+    }
+
+    #[test]
+    fn a_unix_socket_is_listened_to_and_a_stale_one_replaced() {
+        let socket = path("dsd.socket");
+        drop(UnixDatagram::bind(&socket).unwrap());
+        let options = Options {
+            dogstatsd_bind: None,
+            dogstatsd_socket: Some(socket.clone()),
+            ..local()
+        };
+        let (agent, guard) = start(options, Clock::system()).unwrap();
+        let client = UnixDatagram::unbound().unwrap();
+        client.send_to(b"a:1|c\nb:x|g\n", &socket).unwrap();
+        agent.settle(DEADLINE).unwrap();
+        let row = &agent.payloads(&Query::default())[0];
+        assert_eq!(
+            (&*row.what, &*row.from, row.points),
+            ("unixgram", "unix socket", 1)
+        );
+        assert_eq!(row.error, "value `x` is not a number in `b:x|g`");
+        assert_eq!(agent.overview().pipelines[1].decode_errors, 1);
+        drop(guard);
+        assert!(!socket.exists());
+    }
+
+    #[test]
+    fn what_was_sent_before_the_stop_is_stored() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..100 {
+            client
+                .send_to(
+                    b"testapi.requests:1|c",
+                    guard.addresses().dogstatsd.unwrap(),
+                )
+                .unwrap();
+        }
+        assert_eq!(
+            guard.stop(DEADLINE),
+            Stopped {
+                left: 0,
+                joined: true
+            }
+        );
+        assert_eq!(agent.counts().dogstatsd_sum("testapi.requests"), 100.0);
+        assert_eq!(
+            agent.settle(Duration::from_millis(1)),
+            Err(AskError::Deadline)
+        );
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_its_option() {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let told = |options| start(options, Clock::system()).err().unwrap().to_string();
+        let text = told(Options {
+            dogstatsd_bind: Some(address.clone()),
+            ..local()
+        });
+        assert!(
+            text.starts_with(&format!("cannot bind {address}: ")),
+            "{text}"
+        );
+        assert!(text.ends_with("(dogstatsd_bind)"), "{text}");
+        let text = told(Options {
+            page_bind: "nowhere:x".into(),
+            ..local()
+        });
+        assert!(
+            text.contains("nowhere:x") && text.ends_with("(page_bind)"),
+            "{text}"
+        );
+        let text = told(Options {
+            scrape: vec!["ftp://x".into()],
+            ..local()
+        });
+        assert_eq!(
+            text,
+            "cannot scrape ftp://x: expected http://host:port/path (scrape)"
+        );
+    }
+
+    #[test]
+    fn the_four_counts_stand_side_by_side() {
+        let counts = Counts {
+            server_spans: BTreeMap::from([("a".into(), 3), ("b".into(), 4)]),
+            access_log_lines: 6,
+            dogstatsd: BTreeMap::from([("testapi.requests".into(), 7.0)]),
+            prometheus: BTreeMap::from([("request_count_total".into(), 9.0)]),
+        };
+        let rows = counts.rows();
+        let shown: Vec<(&str, u64, Option<i64>)> = rows
+            .iter()
+            .map(|row| (&*row.counted_at, row.count, row.difference))
+            .collect();
+        let expected = [
+            ("server spans received", 7, None),
+            ("request_count on /metrics", 9, Some(2)),
+            ("testapi.requests (DogStatsD)", 7, Some(0)),
+            ("access log lines", 6, Some(-1)),
+        ];
+        assert_eq!(shown, expected);
+    }
+}
