@@ -32,6 +32,8 @@
 //! ```
 
 mod api;
+mod asking;
+mod counts;
 pub mod decode;
 mod listener;
 mod options;
@@ -44,6 +46,8 @@ mod store;
 mod tail;
 pub mod view;
 
+pub use asking::Agent;
+pub use counts::Counts;
 pub use options::{Addresses, Options, StartError, TailOptions};
-pub use start::{Agent, Counts, Guard, Stopped, start};
+pub use start::{Guard, Stopped, start};
 pub use store::Bounds;

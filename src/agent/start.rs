@@ -1,46 +1,22 @@
-//! Starts, asks and stops an agent.
+//! Starts and stops an agent.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::api;
-use super::listener::{self, Listener, Ping};
+use super::asking::{Agent, Inner, nanos};
+use super::listener::{self, Listener};
 use super::options::{Addresses, Options, StartError};
-use super::page::{Settings, Views};
 use super::queue::Queue;
 use super::receiver::Receiver;
 use super::scrape::Scrape;
-use super::store::{Arrival, Store, StoreJob};
+use super::store::{Store, StoreJob};
 use super::tail::Tail;
-use super::view::{Count, ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces};
 use crate::clock::Clock;
 use crate::server::{self, Reply, Request};
-use crate::worker::{self, AskError, Handle, Limits};
-
-/// Asks an agent what it received. Cheap to clone; does not keep it running.
-#[derive(Clone)]
-pub struct Agent {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    store: Arc<Store>,
-    clock: Clock,
-    started_unix_us: u64,
-    arrivals: Handle<Arrival>,
-    pings: Vec<Arc<Ping>>,
-    tail: Option<Handle<Infallible>>,
-    tail_behind: Arc<AtomicBool>,
-    scrape: Option<Handle<Infallible>>,
-    addresses: Arc<OnceLock<Addresses>>,
-    files: Vec<String>,
-    scrapes: Vec<String>,
-}
+use crate::worker::{self, Handle, Limits};
 
 /// Owns an agent's threads. Dropping it stops them.
 #[must_use = "dropping the guard stops the agent at once"]
@@ -63,60 +39,6 @@ pub struct Stopped {
     pub left: u64,
     /// Whether every thread ended within the deadline.
     pub joined: bool,
-}
-
-/// Requests as each pipeline counted them since the start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Counts {
-    /// Spans of type `web` with `span.kind` `server`, by service.
-    pub server_spans: BTreeMap<String, u64>,
-    /// JSON lines of the logger `testapi.access` that have an `http.status_code`.
-    pub access_log_lines: u64,
-    /// Sums of DogStatsD counts, sample rates undone, by name.
-    pub dogstatsd: BTreeMap<String, f64>,
-    /// Sums over all label sets as of the last scrapes, by name.
-    pub prometheus: BTreeMap<String, f64>,
-}
-
-impl Counts {
-    /// All server spans.
-    pub fn server_spans_sum(&self) -> u64 {
-        self.server_spans.values().sum()
-    }
-
-    /// Sum of a DogStatsD count, `testapi.requests`.
-    pub fn dogstatsd_sum(&self, name: &str) -> f64 {
-        self.dogstatsd.get(name).copied().unwrap_or(0.0)
-    }
-
-    /// Sum of a Prometheus counter, `request_count_total`.
-    pub fn prometheus_sum(&self, name: &str) -> f64 {
-        self.prometheus.get(name).copied().unwrap_or(0.0)
-    }
-
-    fn rows(&self) -> Vec<Count> {
-        let first = self.server_spans_sum();
-        let others = [
-            (
-                "request_count on /metrics",
-                self.prometheus_sum("request_count_total").round() as u64,
-            ),
-            (
-                "testapi.requests (DogStatsD)",
-                self.dogstatsd_sum("testapi.requests").round() as u64,
-            ),
-            ("access log lines", self.access_log_lines),
-        ];
-        let row = |counted_at: &str, count, difference| Count {
-            counted_at: counted_at.to_string(),
-            count,
-            difference,
-        };
-        let difference = |count: u64| Some(count as i64 - first as i64);
-        std::iter::once(row("server spans received", first, None))
-            .chain(others.map(|(at, count)| row(at, count, difference(count))))
-            .collect()
-    }
 }
 
 /// Binds everything, starts every thread.
@@ -319,162 +241,14 @@ impl Guard {
     }
 }
 
-impl Agent {
-    /// The addresses that are really bound.
-    pub fn addresses(&self) -> Option<&Addresses> {
-        self.inner.addresses.get()
-    }
-
-    /// Waits until all that was sent to the sockets and answered by the receiver is in the store.
-    ///
-    /// # Errors
-    /// [`AskError`] when that takes longer than the deadline or the agent has been stopped.
-    pub fn settle(&self, deadline: Duration) -> Result<(), AskError> {
-        let until = Until::new(&self.inner.clock, deadline);
-        for ping in &self.inner.pings {
-            if !ping.wait(until.left()) {
-                return Err(AskError::Deadline);
-            }
-        }
-        self.inner.arrivals.flush(until.left())
-    }
-
-    /// Reads the followed files to their ends, and waits until that is in the store.
-    ///
-    /// # Errors
-    /// [`AskError`], also where a file cannot be read.
-    pub fn tail_now(&self, deadline: Duration) -> Result<(), AskError> {
-        let until = Until::new(&self.inner.clock, deadline);
-        let Some(tail) = &self.inner.tail else {
-            return Ok(());
-        };
-        loop {
-            tail.flush(until.left())?;
-            self.inner.arrivals.flush(until.left())?;
-            if !self.inner.tail_behind.load(Ordering::Acquire) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Scrapes all pages, and waits until that is in the store.
-    ///
-    /// # Errors
-    /// [`AskError`], also where a page cannot be had.
-    pub fn scrape_now(&self, deadline: Duration) -> Result<(), AskError> {
-        let until = Until::new(&self.inner.clock, deadline);
-        let Some(scrape) = &self.inner.scrape else {
-            return Ok(());
-        };
-        let scraped = scrape.flush(until.left());
-        self.inner.arrivals.flush(until.left())?;
-        scraped
-    }
-
-    /// Requests as each pipeline counted them since the start.
-    pub fn counts(&self) -> Counts {
-        let store = &self.inner.store;
-        let [dogstatsd, prometheus] = store.metric_sums();
-        Counts {
-            server_spans: store.server_spans(),
-            access_log_lines: store.access_lines(),
-            dogstatsd,
-            prometheus,
-        }
-    }
-
-    fn now_unix_us(&self) -> u64 {
-        self.inner.clock.unix_ns() / 1_000
-    }
-}
-
-impl Views for Agent {
-    fn overview(&self) -> Overview {
-        let (store, now_unix_us) = (&self.inner.store, self.now_unix_us());
-        let mut errors = store.list_errors();
-        errors.truncate(5);
-        Overview {
-            now_unix_us,
-            started_unix_us: self.inner.started_unix_us,
-            pipelines: store.pipelines(now_unix_us),
-            services: store.services(now_unix_us),
-            errors,
-            reconcile: self.counts().rows(),
-            rail: store.rail(),
-        }
-    }
-
-    fn traces(&self, query: &Query) -> Traces {
-        self.inner.store.list_traces(query)
-    }
-
-    fn trace(&self, id: u64) -> Option<Trace> {
-        self.inner.store.trace(id)
-    }
-
-    fn metrics(&self) -> Metrics {
-        self.inner.store.metrics(self.now_unix_us())
-    }
-
-    fn logs(&self, query: &Query) -> Logs {
-        self.inner.store.list_logs(query)
-    }
-
-    fn errors(&self) -> Vec<ErrorGroup> {
-        self.inner.store.list_errors()
-    }
-
-    fn payloads(&self, query: &Query) -> Vec<PayloadRow> {
-        self.inner.store.list_payloads(query)
-    }
-
-    fn settings(&self) -> Settings {
-        let addresses = self.inner.addresses.get();
-        let udp = addresses.and_then(|a| a.dogstatsd).map(|a| a.to_string());
-        let unix = addresses.and_then(|a| a.dogstatsd_socket.as_ref());
-        let unix = unix.map(|path| format!("unix://{}", path.display()));
-        let dogstatsd: Vec<String> = udp.into_iter().chain(unix).collect();
-        Settings {
-            receiver: addresses
-                .map(|a| a.receiver.to_string())
-                .unwrap_or_default(),
-            dogstatsd: dogstatsd.join(", "),
-            page: addresses.map(|a| a.page.to_string()).unwrap_or_default(),
-            files: self.inner.files.clone(),
-            scrapes: self.inner.scrapes.clone(),
-            started_unix_us: self.inner.started_unix_us,
-        }
-    }
-}
-
-/// One deadline over several waits.
-struct Until<'c> {
-    clock: &'c Clock,
-    end_ns: u64,
-}
-
-impl Until<'_> {
-    fn new(clock: &Clock, deadline: Duration) -> Until<'_> {
-        Until {
-            clock,
-            end_ns: clock.mono_ns().saturating_add(nanos(deadline)),
-        }
-    }
-
-    fn left(&self) -> Duration {
-        Duration::from_nanos(self.end_ns.saturating_sub(self.clock.mono_ns()))
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::agent::options::TailOptions;
-    use crate::worker::Job;
+    use crate::agent::page::Views;
+    use crate::agent::store::{Arrival, Cargo};
+    use crate::agent::view::Query;
+    use crate::worker::{AskError, Job};
     use serde_json::{Value, json};
     use std::fs::{self, File, OpenOptions};
     use std::io::{Read, Write};
@@ -536,11 +310,10 @@ mod tests {
 
     const MSGPACK: &str = "Content-Type: application/msgpack\r\n";
 
-    #[test]
-    fn what_comes_in_at_every_door_is_shown() {
-        let log = path("all.log");
+    /// An agent that was sent the whole corpus, by every door.
+    fn filled(log: &std::path::Path) -> (Agent, Guard) {
         let tail = vec![TailOptions {
-            path: log.clone(),
+            path: log.to_path_buf(),
             from_start: false,
         }];
         let (agent, guard) = start(Options { tail, ..local() }, Clock::system()).unwrap();
@@ -559,10 +332,16 @@ mod tests {
             .unwrap()
             .send_to(DATAGRAMS, to.dogstatsd.unwrap())
             .unwrap();
-        fs::write(&log, LINES).unwrap();
+        fs::write(log, LINES).unwrap();
         agent.tail_now(DEADLINE).unwrap();
         agent.settle(DEADLINE).unwrap();
+        (agent, guard)
+    }
 
+    #[test]
+    fn what_comes_in_at_every_door_is_counted() {
+        let log = path("counted.log");
+        let (agent, guard) = filled(&log);
         let overview = agent.overview();
         let points: Vec<u64> = overview.pipelines.iter().map(|p| p.points).collect();
         assert_eq!(points, [46, 14, 0, 4]);
@@ -582,7 +361,14 @@ mod tests {
         let from: Vec<(&str, &str)> = rows.iter().map(|row| (&*row.what, &*row.from)).collect();
         assert_eq!(from[1], ("POST /v0.4/traces", "python 4.16.0"));
         assert_eq!((rows[1].points, &*rows[1].error), (23, ""));
+        drop(guard);
+        let _ = fs::remove_file(log);
+    }
 
+    #[test]
+    fn the_api_shows_what_came_in() {
+        let log = path("shown.log");
+        let (agent, guard) = filled(&log);
         let id = agent.traces(&Query::default()).rows[0].trace_id.clone();
         let trace = shown(&agent, &format!("/api/traces/{id}"));
         assert_eq!(
@@ -627,7 +413,7 @@ mod tests {
             200
         );
         let line = r#"{"message":"hello","dd.trace_id":"000000000000000000000000000000ff"}"#;
-        let cargo = super::super::store::Cargo::Lines {
+        let cargo = Cargo::Lines {
             path: "x".into(),
             bytes: format!("{line}\nother\n").into_bytes(),
             cut: 0,
@@ -651,122 +437,6 @@ mod tests {
             .collect();
         assert_eq!(messages, ["hello"]);
         assert_eq!(agent.trace(256), None);
-        drop(guard);
-    }
-
-    #[test]
-    fn the_receiver_answers_as_the_agent_does() {
-        let (agent, guard) = start(local(), Clock::system()).unwrap();
-        let to = guard.addresses().receiver;
-        #[track_caller]
-        fn check(to: SocketAddr, rule: &str, head: &str, body: &[u8], expected: (u16, &str)) {
-            let (first, rest) = head.split_once('|').unwrap_or((head, ""));
-            let head = format!("{first} HTTP/1.1\r\n{}", rest.replace('|', "\r\n"));
-            let (status, _, answer) = ask(to, &head, body);
-            assert_eq!((status, &*answer), expected, "{rule}");
-        }
-        const ALL: &str = "{\"rate_by_service\":{\"service:,env:\":1}}\n";
-        let msgpack = "Content-Type: application/msgpack|";
-        let v04 = |more: &str| format!("POST /v0.4/traces|{msgpack}{more}");
-        check(to, "the probe", &v04(""), &[0x90], (200, ALL));
-        check(
-            to,
-            "v0.3",
-            &format!("PUT /v0.3/traces|{msgpack}"),
-            &[0x90],
-            (200, "OK\n"),
-        );
-        check(
-            to,
-            "JSON",
-            "POST /v0.4/traces|Content-Type: application/json; charset=utf-8|",
-            b"[]",
-            (200, ALL),
-        );
-        check(
-            to,
-            "rates that are known",
-            &v04("Datadog-Rates-Payload-Version: keep-all-1|"),
-            &[0x90],
-            (200, "{}\n"),
-        );
-        check(
-            to,
-            "rates that are not",
-            &v04("Datadog-Rates-Payload-Version: 0|"),
-            &[0x90],
-            (200, ALL),
-        );
-        check(
-            to,
-            "a wrong count is no refusal",
-            &v04("X-Datadog-Trace-Count: 3|"),
-            &[0x90],
-            (200, ALL),
-        );
-        check(
-            to,
-            "cut off",
-            &v04(""),
-            &[0x91],
-            (
-                400,
-                "1 elements announced at byte 0, more than bytes left\n",
-            ),
-        );
-        check(
-            to,
-            "empty",
-            &v04(""),
-            &[],
-            (400, "ends at byte 0, inside a value\n"),
-        );
-        check(
-            to,
-            "another type",
-            "POST /v0.5/traces|Content-Type: text/plain|",
-            &[0x90],
-            (
-                415,
-                "Content-Type \"text/plain\": expected application/msgpack\n",
-            ),
-        );
-        check(
-            to,
-            "another verb",
-            "GET /v0.4/traces|",
-            &[],
-            (405, "/v0.4/traces takes PUT or POST\n"),
-        );
-        check(
-            to,
-            "another path",
-            "POST /v0.7/config|User-Agent: me|",
-            &[],
-            (404, "no such endpoint here\n"),
-        );
-        agent.settle(DEADLINE).unwrap();
-        let asked = agent.payloads(&Query {
-            q: "pipeline:http".into(),
-            ..Query::default()
-        });
-        assert_eq!(
-            (&*asked[0].what, &*asked[0].from, asked[0].status),
-            ("POST /v0.7/config", "me", 404)
-        );
-        let counted = agent.payloads(&Query {
-            q: "Trace-Count".into(),
-            ..Query::default()
-        });
-        assert_eq!((counted.len(), counted[0].status), (1, 200));
-        let overview = agent.overview();
-        assert_eq!(
-            (
-                overview.pipelines[0].decode_errors,
-                overview.rail.payload_findings
-            ),
-            (4, 6)
-        );
         drop(guard);
     }
 
@@ -969,27 +639,5 @@ mod tests {
             text,
             "cannot scrape ftp://x: expected http://host:port/path (scrape)"
         );
-    }
-
-    #[test]
-    fn the_four_counts_stand_side_by_side() {
-        let counts = Counts {
-            server_spans: BTreeMap::from([("a".into(), 3), ("b".into(), 4)]),
-            access_log_lines: 6,
-            dogstatsd: BTreeMap::from([("testapi.requests".into(), 7.0)]),
-            prometheus: BTreeMap::from([("request_count_total".into(), 9.0)]),
-        };
-        let rows = counts.rows();
-        let shown: Vec<(&str, u64, Option<i64>)> = rows
-            .iter()
-            .map(|row| (&*row.counted_at, row.count, row.difference))
-            .collect();
-        let expected = [
-            ("server spans received", 7, None),
-            ("request_count on /metrics", 9, Some(2)),
-            ("testapi.requests (DogStatsD)", 7, Some(0)),
-            ("access log lines", 6, Some(-1)),
-        ];
-        assert_eq!(shown, expected);
     }
 }

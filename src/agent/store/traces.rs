@@ -28,6 +28,13 @@ struct Held {
     entries: Vec<(u32, u64)>,
 }
 
+/// When a chunk came, and in which language its tracer is written, or empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Came<'a> {
+    pub(crate) time_unix_us: u64,
+    pub(crate) language: &'a str,
+}
+
 /// Traces by their low 64 bits, oldest let go first.
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
@@ -53,8 +60,7 @@ impl Traces {
     pub(crate) fn take(
         &mut self,
         chunk: &[u8],
-        time_unix_us: u64,
-        language: &str,
+        came: Came<'_>,
         errors: &mut Errors,
     ) -> Result<Option<&'static str>, DecodeError> {
         let spans = chunk_spans(chunk)?;
@@ -67,12 +73,12 @@ impl Traces {
         for (span, marks) in spans.iter().zip(&marks) {
             let number = self.services.number(&span.service);
             let language = if marks.language.is_empty() {
-                language
+                came.language
             } else {
                 &marks.language
             };
             self.services
-                .count(number, &counted(span, marks, time_unix_us, language));
+                .count(number, &counted(span, marks, came.time_unix_us, language));
             if marks.entry {
                 entries.push((number, positive(span.duration)));
             }
@@ -80,12 +86,12 @@ impl Traces {
                 numbers.push(number);
             }
             if let Some(seen) = marks.error(span) {
-                errors.see(time_unix_us, &seen);
+                errors.see(came.time_unix_us, &seen);
             }
         }
         let id = first.trace_id;
         self.next_seq += 1;
-        if self.keep(id, chunk, &spans, &marks) {
+        if self.keep(chunk, &spans, &marks) {
             let seq = self.next_seq;
             let held = self.held.entry(id).or_default();
             held.seq = seq;
@@ -98,7 +104,8 @@ impl Traces {
         Ok(finding(&spans))
     }
 
-    fn keep(&mut self, id: u64, chunk: &[u8], spans: &[SpanRef<'_>], marks: &[Marks<'_>]) -> bool {
+    fn keep(&mut self, chunk: &[u8], spans: &[SpanRef<'_>], marks: &[Marks<'_>]) -> bool {
+        let id = spans[0].trace_id;
         let held = self.held.entry(id).or_insert_with(|| {
             self.order.push_back(id);
             self.bytes += TRACE_OVERHEAD_BYTES;
@@ -277,6 +284,11 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    const CAME: Came<'_> = Came {
+        time_unix_us: 5,
+        language: "rust",
+    };
+
     fn span(trace: u64, id: u64, parent: u64, service: &str) -> Value {
         json!({"trace_id": trace, "span_id": id, "parent_id": parent, "service": service,
             "name": "op", "resource": format!("GET /{id}"), "type": "web",
@@ -285,7 +297,7 @@ mod tests {
 
     fn take(traces: &mut Traces, spans: Value) -> Option<&'static str> {
         let chunk = rmp_serde::to_vec_named(&spans).unwrap();
-        traces.take(&chunk, 5, "rust", &mut Errors::new(9)).unwrap()
+        traces.take(&chunk, CAME, &mut Errors::new(9)).unwrap()
     }
 
     fn query(q: &str) -> Query {
@@ -444,7 +456,7 @@ mod tests {
             let spans = json!([span(1, 1, 0, "web"), {"trace_id": 1, "span_id": 2, "service": "web",
                 "parent_id": parent, "error": 1, "meta": meta}]);
             let chunk = rmp_serde::to_vec_named(&spans).unwrap();
-            traces.take(&chunk, 5, "rust", &mut errors).unwrap();
+            traces.take(&chunk, CAME, &mut errors).unwrap();
             assert_eq!(errors.list()[0].ignored_because, expected, "{rule}");
         }
         check("no stack", 0, json!({"error.type": "E"}), "no error.stack");
