@@ -47,9 +47,7 @@ impl Agent {
     pub fn settle(&self, deadline: Duration) -> Result<(), AskError> {
         let until = Until::new(&self.inner.clock, deadline);
         for ping in &self.inner.pings {
-            if !ping.wait(until.left()) {
-                return Err(AskError::Deadline);
-            }
+            ping.wait(&until)?;
         }
         self.inner.arrivals.flush(until.left())
     }
@@ -163,7 +161,7 @@ impl Views for Agent {
 }
 
 /// One deadline over several waits.
-struct Until<'c> {
+pub(super) struct Until<'c> {
     clock: &'c Clock,
     end_ns: u64,
 }
@@ -176,7 +174,7 @@ impl Until<'_> {
         }
     }
 
-    fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         Duration::from_nanos(self.end_ns.saturating_sub(self.clock.mono_ns()))
     }
 }

@@ -54,7 +54,7 @@ pub fn start(options: Options, clock: Clock) -> Result<(Agent, Guard), StartErro
         lines_waiting_bytes: lines_waiting_bytes.clone(),
     };
     let limits = Limits {
-        queue_items_max: 65_536,
+        queue_items_max: 32_768,
         queue_bytes_max: 64 << 20,
         ..Limits::default()
     };
@@ -603,10 +603,54 @@ mod tests {
             }
         );
         assert_eq!(agent.counts().dogstatsd_sum("testapi.requests"), 100.0);
+        assert_eq!(agent.settle(DEADLINE), Err(AskError::Stopped));
+    }
+
+    #[test]
+    fn a_failed_scrape_is_told_and_counted() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let options = Options {
+            scrape: vec![format!("http://{closed}/metrics")],
+            scrape_interval: Duration::from_secs(3_600),
+            ..local()
+        };
+        let (agent, guard) = start(options, Clock::system()).unwrap();
+        let told = agent.scrape_now(DEADLINE).unwrap_err().to_string();
+        assert!(told.contains(&closed.to_string()), "{told}");
+        let pipeline = &agent.overview().pipelines[2];
+        assert_eq!((pipeline.payloads, pipeline.decode_errors), (1, 1));
+        drop(guard);
+    }
+
+    #[test]
+    fn a_scraped_page_is_summed_and_a_bad_one_named() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        let apply = |page: &str| {
+            let page = Ok(page.as_bytes().to_vec());
+            let cargo = Cargo::Scrape {
+                url: "http://a/metrics".into(),
+                status: 200,
+                page,
+            };
+            agent.inner.store.apply(Arrival {
+                time_unix_us: 1,
+                cargo,
+            });
+        };
+        apply("request_count_total{a=\"b\"} 3\nrequest_count_total{a=\"c\"} 4\n");
+        assert_eq!(agent.counts().prometheus_sum("request_count_total"), 7.0);
+        apply("request_count_total 9");
+        let pipeline = &agent.overview().pipelines[2];
+        assert_eq!((pipeline.points, pipeline.decode_errors), (2, 1));
         assert_eq!(
-            agent.settle(Duration::from_millis(1)),
-            Err(AskError::Deadline)
+            pipeline.last_error.as_deref(),
+            Some("line 1: no newline at the end")
         );
+        assert_eq!(agent.counts().prometheus_sum("request_count_total"), 7.0);
+        drop(guard);
     }
 
     #[test]

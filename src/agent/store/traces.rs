@@ -11,7 +11,7 @@ use crate::agent::decode::{DecodeError, SpanRef, chunk_spans};
 use crate::agent::view::{self, Query, TraceRow};
 
 /// Spans of one trace; what comes later is let go and counted.
-const SPANS_PER_TRACE_MAX: u32 = 20_000;
+const SPANS_PER_TRACE_MAX: usize = 20_000;
 /// What a trace costs besides its bytes: line, map entry, order.
 const TRACE_OVERHEAD_BYTES: usize = 512;
 
@@ -106,6 +106,11 @@ impl Traces {
 
     fn keep(&mut self, chunk: &[u8], spans: &[SpanRef<'_>], marks: &[Marks<'_>]) -> bool {
         let id = spans[0].trace_id;
+        let known = self.held.get(&id).map_or(0, |held| held.row.spans as usize);
+        if known + spans.len() > SPANS_PER_TRACE_MAX {
+            self.evicted_spans += spans.len() as u64;
+            return false;
+        }
         let held = self.held.entry(id).or_insert_with(|| {
             self.order.push_back(id);
             self.bytes += TRACE_OVERHEAD_BYTES;
@@ -114,10 +119,6 @@ impl Traces {
                 ..Held::default()
             }
         });
-        if held.row.spans as usize + spans.len() > SPANS_PER_TRACE_MAX as usize {
-            self.evicted_spans += spans.len() as u64;
-            return false;
-        }
         let added = chunk.len() + spans.len() * size_of::<(u32, u64)>();
         held.bytes += added;
         self.bytes += added;
@@ -380,12 +381,14 @@ mod tests {
         take(&mut traces, json!(half));
         take(&mut traces, json!(half));
         take(&mut traces, json!([span(1, 1, 0, "web")]));
+        let whole: Vec<Value> = (1..=20_001)
+            .map(|id| json!({"trace_id": 2, "span_id": id}))
+            .collect();
+        take(&mut traces, json!(whole));
+        let list = traces.list(&query(""));
         assert_eq!(
-            (
-                traces.list(&query("")).rows[0].spans,
-                traces.evicted_spans()
-            ),
-            (20_000, 1)
+            (list.held, list.rows[0].spans, traces.evicted_spans()),
+            (1, 20_000, 20_002)
         );
     }
 
