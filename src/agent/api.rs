@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::asking::Agent;
 use super::page::{self, Views};
-use super::start::Agent;
 use super::view::Query;
 use crate::server::{Method, Reply, Request};
 

@@ -9,18 +9,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::asking::Until;
 use super::queue::Queue;
 use super::store::Cargo;
+use crate::worker::AskError;
 
 /// The largest UDP datagram fits.
 const DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// How long a thread may be deaf to its stop.
 const RECEIVE_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long to wait for a word before it is said again.
+const SAY_AGAIN: Duration = Duration::from_millis(200);
 /// Datagrams still taken after the stop.
 const LAST_DATAGRAMS_MAX: usize = 65_536;
 
@@ -149,12 +153,24 @@ impl Drop for Listener {
 }
 
 impl Ping {
-    /// Whether the word came through within the deadline.
-    pub(super) fn wait(&self, deadline: Duration) -> bool {
+    /// Waits until the word came through.
+    pub(super) fn wait(&self, until: &Until<'_>) -> Result<(), AskError> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // A word of an earlier wait that gave up may still lie here.
         while seen.try_recv().is_ok() {}
-        self.send().is_ok() && seen.recv_timeout(deadline).is_ok()
+        loop {
+            let left = until.left();
+            // A flood may cost the word itself: say it again.
+            let _ = self.send();
+            match seen.recv_timeout(left.min(SAY_AGAIN)) {
+                Ok(()) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Err(AskError::Stopped),
+                Err(RecvTimeoutError::Timeout) if left <= SAY_AGAIN => {
+                    return Err(AskError::Deadline);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     fn send(&self) -> io::Result<usize> {

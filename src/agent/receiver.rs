@@ -224,3 +224,174 @@ fn fnv1a(bytes: &[u8]) -> u64 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::store::{Bounds, Store, StoreJob};
+    use crate::agent::view::Query;
+    use crate::clock::Clock;
+    use crate::worker::{self, Guard, Limits};
+    use std::time::Duration;
+
+    const ALL: &str = "{\"rate_by_service\":{\"service:,env:\":1}}\n";
+    const MSGPACK: &str = "Content-Type: application/msgpack";
+
+    fn receiver() -> (Receiver, Guard) {
+        let store = Arc::new(Store::new(&Bounds::default()));
+        let lines_waiting_bytes = Arc::default();
+        let job = StoreJob {
+            store: store.clone(),
+            clock: Clock::system(),
+            lines_waiting_bytes: Arc::clone(&lines_waiting_bytes),
+        };
+        let clock = Clock::system();
+        let (handle, guard) =
+            worker::start("t-receive", Limits::default(), clock.clone(), job).unwrap();
+        let queue = Queue {
+            handle,
+            store,
+            clock,
+            lines_waiting_bytes,
+        };
+        let addresses = Arc::new(OnceLock::new());
+        (
+            Receiver {
+                queue,
+                addresses,
+                default_env: "none".into(),
+            },
+            guard,
+        )
+    }
+
+    /// `POST /path|Header: value|Header: value`
+    fn ask(receiver: &Receiver, head: &str, body: &[u8]) -> (u16, String) {
+        let mut parts = head.split('|');
+        let (method, target) = parts.next().unwrap().split_once(' ').unwrap();
+        let headers: Vec<(&str, &str)> = parts.map(|h| h.split_once(": ").unwrap()).collect();
+        let reply = receiver.serve(&mut Request::made(method, target, &headers, body));
+        (reply.status, String::from_utf8(reply.body).unwrap())
+    }
+
+    #[test]
+    fn what_the_agent_takes_is_taken() {
+        let (receiver, _guard) = receiver();
+        #[track_caller]
+        fn check(rule: &str, asked: (u16, String), expected: &str) {
+            assert_eq!((asked.0, &*asked.1), (200, expected), "{rule}");
+        }
+        let v04 = |more: &str| {
+            ask(
+                &receiver,
+                &format!("POST /v0.4/traces|{MSGPACK}{more}"),
+                &[0x90],
+            )
+        };
+        check("the probe", v04(""), ALL);
+        check(
+            "rates that are known",
+            v04("|Datadog-Rates-Payload-Version: keep-all-1"),
+            "{}\n",
+        );
+        check(
+            "rates that are not",
+            v04("|Datadog-Rates-Payload-Version: 0"),
+            ALL,
+        );
+        check(
+            "a wrong count is no refusal",
+            v04("|X-Datadog-Trace-Count: 3"),
+            ALL,
+        );
+        let v03 = format!("PUT /v0.3/traces|{MSGPACK}");
+        check("v0.3", ask(&receiver, &v03, &[0x90]), "OK\n");
+        let v05 = format!("PUT /v0.5/traces|{MSGPACK}");
+        check("v0.5", ask(&receiver, &v05, &[0x92, 0x90, 0x90]), ALL);
+        let json = "POST /v0.4/traces|Content-Type: application/json; charset=utf-8";
+        check("JSON", ask(&receiver, json, b"[]"), ALL);
+        check(
+            "no type is JSON",
+            ask(&receiver, "POST /v0.3/traces", b"[]"),
+            "OK\n",
+        );
+        receiver
+            .queue
+            .handle
+            .flush(Duration::from_secs(20))
+            .unwrap();
+        let counted = Query {
+            q: "Trace-Count".into(),
+            ..Query::default()
+        };
+        let rows = receiver.queue.store.list_payloads(&counted);
+        assert_eq!((rows.len(), rows[0].status), (1, 200));
+        assert_eq!(
+            rows[0].error,
+            "X-Datadog-Trace-Count says \"3\", the payload holds 0"
+        );
+    }
+
+    #[test]
+    fn what_is_refused_is_told_why_and_listed() {
+        let (receiver, _guard) = receiver();
+        let check = |head: &str, body: &[u8], status: u16, text: &str| {
+            assert_eq!(
+                ask(&receiver, head, body),
+                (status, format!("{text}\n")),
+                "{head}"
+            );
+        };
+        let v04 = format!("POST /v0.4/traces|{MSGPACK}");
+        check(
+            &v04,
+            &[0x91],
+            400,
+            "1 elements announced at byte 0, more than bytes left",
+        );
+        check(&v04, &[], 400, "ends at byte 0, inside a value");
+        check(
+            &v04,
+            &vec![0; BODY_BYTES_MAX + 1],
+            413,
+            "body over 26214400 bytes",
+        );
+        let text = "POST /v0.5/traces|Content-Type: text/plain";
+        check(
+            text,
+            &[0x90],
+            415,
+            "Content-Type \"text/plain\": expected application/msgpack",
+        );
+        check(
+            "GET /v0.4/traces",
+            &[],
+            405,
+            "/v0.4/traces takes PUT or POST",
+        );
+        check(
+            "POST /v0.7/config|User-Agent: me",
+            &[],
+            404,
+            "no such endpoint here",
+        );
+        check("POST /info", &[], 404, "no such endpoint here");
+        receiver
+            .queue
+            .handle
+            .flush(Duration::from_secs(20))
+            .unwrap();
+        let store = &receiver.queue.store;
+        let strangers = Query {
+            q: "pipeline:http -/info".into(),
+            ..Query::default()
+        };
+        let row = &store.list_payloads(&strangers)[0];
+        assert_eq!(
+            (&*row.what, &*row.from, row.status),
+            ("POST /v0.7/config", "me", 404)
+        );
+        let decode_errors = store.pipelines(0)[0].decode_errors;
+        assert_eq!((decode_errors, store.rail().payload_findings), (5, 7));
+    }
+}

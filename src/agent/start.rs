@@ -1,46 +1,22 @@
-//! Starts, asks and stops an agent.
+//! Starts and stops an agent.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::api;
-use super::listener::{self, Listener, Ping};
+use super::asking::{Agent, Inner, nanos};
+use super::listener::{self, Listener};
 use super::options::{Addresses, Options, StartError};
-use super::page::{Settings, Views};
 use super::queue::Queue;
 use super::receiver::Receiver;
 use super::scrape::Scrape;
-use super::store::{Arrival, Store, StoreJob};
+use super::store::{Store, StoreJob};
 use super::tail::Tail;
-use super::view::{Count, ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces};
 use crate::clock::Clock;
 use crate::server::{self, Reply, Request};
-use crate::worker::{self, AskError, Handle, Limits};
-
-/// Asks an agent what it received. Cheap to clone; does not keep it running.
-#[derive(Clone)]
-pub struct Agent {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    store: Arc<Store>,
-    clock: Clock,
-    started_unix_us: u64,
-    arrivals: Handle<Arrival>,
-    pings: Vec<Arc<Ping>>,
-    tail: Option<Handle<Infallible>>,
-    tail_behind: Arc<AtomicBool>,
-    scrape: Option<Handle<Infallible>>,
-    addresses: Arc<OnceLock<Addresses>>,
-    files: Vec<String>,
-    scrapes: Vec<String>,
-}
+use crate::worker::{self, Handle, Limits};
 
 /// Owns an agent's threads. Dropping it stops them.
 #[must_use = "dropping the guard stops the agent at once"]
@@ -65,60 +41,6 @@ pub struct Stopped {
     pub joined: bool,
 }
 
-/// Requests as each pipeline counted them since the start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Counts {
-    /// Spans of type `web` with `span.kind` `server`, by service.
-    pub server_spans: BTreeMap<String, u64>,
-    /// JSON lines of the logger `testapi.access` that have an `http.status_code`.
-    pub access_log_lines: u64,
-    /// Sums of DogStatsD counts, sample rates undone, by name.
-    pub dogstatsd: BTreeMap<String, f64>,
-    /// Sums over all label sets as of the last scrapes, by name.
-    pub prometheus: BTreeMap<String, f64>,
-}
-
-impl Counts {
-    /// All server spans.
-    pub fn server_spans_sum(&self) -> u64 {
-        self.server_spans.values().sum()
-    }
-
-    /// Sum of a DogStatsD count, `testapi.requests`.
-    pub fn dogstatsd_sum(&self, name: &str) -> f64 {
-        self.dogstatsd.get(name).copied().unwrap_or(0.0)
-    }
-
-    /// Sum of a Prometheus counter, `request_count_total`.
-    pub fn prometheus_sum(&self, name: &str) -> f64 {
-        self.prometheus.get(name).copied().unwrap_or(0.0)
-    }
-
-    fn rows(&self) -> Vec<Count> {
-        let first = self.server_spans_sum();
-        let others = [
-            (
-                "request_count on /metrics",
-                self.prometheus_sum("request_count_total").round() as u64,
-            ),
-            (
-                "testapi.requests (DogStatsD)",
-                self.dogstatsd_sum("testapi.requests").round() as u64,
-            ),
-            ("access log lines", self.access_log_lines),
-        ];
-        let row = |counted_at: &str, count, difference| Count {
-            counted_at: counted_at.to_string(),
-            count,
-            difference,
-        };
-        let difference = |count: u64| Some(count as i64 - first as i64);
-        std::iter::once(row("server spans received", first, None))
-            .chain(others.map(|(at, count)| row(at, count, difference(count))))
-            .collect()
-    }
-}
-
 /// Binds everything, starts every thread.
 ///
 /// # Errors
@@ -132,7 +54,7 @@ pub fn start(options: Options, clock: Clock) -> Result<(Agent, Guard), StartErro
         lines_waiting_bytes: lines_waiting_bytes.clone(),
     };
     let limits = Limits {
-        queue_items_max: 65_536,
+        queue_items_max: 32_768,
         queue_bytes_max: 64 << 20,
         ..Limits::default()
     };
@@ -319,153 +241,447 @@ impl Guard {
     }
 }
 
-impl Agent {
-    /// The addresses that are really bound.
-    pub fn addresses(&self) -> Option<&Addresses> {
-        self.inner.addresses.get()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::options::TailOptions;
+    use crate::agent::page::Views;
+    use crate::agent::store::{Arrival, Cargo};
+    use crate::agent::view::Query;
+    use crate::worker::{AskError, Job};
+    use serde_json::{Value, json};
+    use std::fs::{self, File, OpenOptions};
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream, UdpSocket};
+    use std::os::unix::net::UnixDatagram;
+    use std::path::PathBuf;
 
-    /// Waits until all that was sent to the sockets and answered by the receiver is in the store.
-    ///
-    /// # Errors
-    /// [`AskError`] when that takes longer than the deadline or the agent has been stopped.
-    pub fn settle(&self, deadline: Duration) -> Result<(), AskError> {
-        let until = Until::new(&self.inner.clock, deadline);
-        for ping in &self.inner.pings {
-            if !ping.wait(until.left()) {
-                return Err(AskError::Deadline);
-            }
+    const DEADLINE: Duration = Duration::from_secs(20);
+    const V04: &[u8] = include_bytes!("../../tests/corpus/traces_v04.bin");
+    const V05: &[u8] = include_bytes!("../../tests/corpus/traces_v05.bin");
+    const LINES: &str = include_str!("../../tests/corpus/log_lines.jsonl");
+    const DATAGRAMS: &[u8] = include_bytes!("../../tests/corpus/dogstatsd.txt");
+
+    fn local() -> Options {
+        let any = || "127.0.0.1:0".to_string();
+        Options {
+            receiver_bind: any(),
+            dogstatsd_bind: Some(any()),
+            page_bind: any(),
+            workers: 2,
+            ..Options::default()
         }
-        self.inner.arrivals.flush(until.left())
     }
 
-    /// Reads the followed files to their ends, and waits until that is in the store.
-    ///
-    /// # Errors
-    /// [`AskError`], also where a file cannot be read.
-    pub fn tail_now(&self, deadline: Duration) -> Result<(), AskError> {
-        let until = Until::new(&self.inner.clock, deadline);
-        let Some(tail) = &self.inner.tail else {
-            return Ok(());
+    /// A path of its own for each test.
+    fn path(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("agent-{}-{name}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        path
+    }
+
+    /// One request on one connection: status, head, body.
+    fn ask(to: SocketAddr, head: &str, body: &[u8]) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let host = if head.contains("Host:") {
+            ""
+        } else {
+            "Host: localhost\r\n"
         };
-        loop {
-            tail.flush(until.left())?;
-            self.inner.arrivals.flush(until.left())?;
-            if !self.inner.tail_behind.load(Ordering::Acquire) {
-                return Ok(());
+        let length = body.len();
+        let head = format!("{head}{host}Connection: close\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (
+            head[9..12].parse().unwrap(),
+            head.to_string(),
+            body.to_string(),
+        )
+    }
+
+    fn shown(agent: &Agent, path: &str) -> Value {
+        let head = format!("GET {path} HTTP/1.1\r\n");
+        serde_json::from_str(&ask(agent.addresses().unwrap().page, &head, b"").2).unwrap()
+    }
+
+    const MSGPACK: &str = "Content-Type: application/msgpack\r\n";
+
+    /// An agent that was sent the whole corpus, by every door.
+    fn filled(log: &std::path::Path) -> (Agent, Guard) {
+        let tail = vec![TailOptions {
+            path: log.to_path_buf(),
+            from_start: false,
+        }];
+        let (agent, guard) = start(Options { tail, ..local() }, Clock::system()).unwrap();
+        let to = guard.addresses().clone();
+        let tracer = "Datadog-Meta-Lang: python\r\nDatadog-Meta-Tracer-Version: 4.16.0\r\n";
+        let head =
+            format!("POST /v0.4/traces HTTP/1.1\r\n{MSGPACK}{tracer}X-Datadog-Trace-Count: 2\r\n");
+        let (status, _, body) = ask(to.receiver, &head, V04);
+        assert_eq!(
+            (status, &*body),
+            (200, "{\"rate_by_service\":{\"service:,env:\":1}}\n")
+        );
+        let head = format!("PUT /v0.5/traces HTTP/1.1\r\n{MSGPACK}");
+        assert_eq!(ask(to.receiver, &head, V05).0, 200);
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(DATAGRAMS, to.dogstatsd.unwrap())
+            .unwrap();
+        fs::write(log, LINES).unwrap();
+        agent.tail_now(DEADLINE).unwrap();
+        agent.settle(DEADLINE).unwrap();
+        (agent, guard)
+    }
+
+    #[test]
+    fn what_comes_in_at_every_door_is_counted() {
+        let log = path("counted.log");
+        let (agent, guard) = filled(&log);
+        let overview = agent.overview();
+        let points: Vec<u64> = overview.pipelines.iter().map(|p| p.points).collect();
+        assert_eq!(points, [46, 14, 0, 4]);
+        let services: Vec<(&str, u64)> = overview
+            .services
+            .iter()
+            .map(|s| (&*s.name, s.requests))
+            .collect();
+        assert_eq!(services, [("flask", 2), ("testapi", 2)]);
+        assert_eq!(overview.services[1].language, "python");
+        assert_eq!(agent.counts().server_spans_sum(), 4);
+        assert_eq!(overview.rail.traces, 4);
+        let rows = agent.payloads(&Query {
+            q: "pipeline:traces".into(),
+            ..Query::default()
+        });
+        let from: Vec<(&str, &str)> = rows.iter().map(|row| (&*row.what, &*row.from)).collect();
+        assert_eq!(from[1], ("POST /v0.4/traces", "python 4.16.0"));
+        assert_eq!((rows[1].points, &*rows[1].error), (23, ""));
+        drop(guard);
+        let _ = fs::remove_file(log);
+    }
+
+    #[test]
+    fn the_api_shows_what_came_in() {
+        let log = path("shown.log");
+        let (agent, guard) = filled(&log);
+        let id = agent.traces(&Query::default()).rows[0].trace_id.clone();
+        let trace = shown(&agent, &format!("/api/traces/{id}"));
+        assert_eq!(
+            trace["spans"].as_array().unwrap().len() as u64,
+            trace["row"]["spans"]
+        );
+        assert_eq!(
+            shown(&agent, "/api/logs?q=status:error&limit=2")["matching"],
+            4
+        );
+        assert_eq!(shown(&agent, "/api/overview")["rail"]["logs"], 4);
+        assert_eq!(shown(&agent, "/api/counts")["server_spans"]["flask"], 2);
+        assert_eq!(
+            shown(&agent, "/api/errors")[0]["error_type"],
+            "ZeroDivisionError"
+        );
+        assert_eq!(
+            shown(&agent, "/api/metrics")["rows"]
+                .as_array()
+                .unwrap()
+                .len(),
+            12
+        );
+        assert_eq!(shown(&agent, "/api/traces?q=nowhere")["matching"], 0);
+        assert_eq!(
+            guard.stop(DEADLINE),
+            Stopped {
+                left: 0,
+                joined: true
             }
-        }
+        );
+        let _ = fs::remove_file(log);
     }
 
-    /// Scrapes all pages, and waits until that is in the store.
-    ///
-    /// # Errors
-    /// [`AskError`], also where a page cannot be had.
-    pub fn scrape_now(&self, deadline: Duration) -> Result<(), AskError> {
-        let until = Until::new(&self.inner.clock, deadline);
-        let Some(scrape) = &self.inner.scrape else {
-            return Ok(());
+    #[test]
+    fn an_opened_trace_has_its_log_lines() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        let spans = json!([[{"trace_id": 255, "span_id": 1}]]).to_string();
+        let head = "POST /v0.4/traces HTTP/1.1\r\nContent-Type: application/json\r\n";
+        assert_eq!(
+            ask(guard.addresses().receiver, head, spans.as_bytes()).0,
+            200
+        );
+        let line = r#"{"message":"hello","dd.trace_id":"000000000000000000000000000000ff"}"#;
+        let cargo = Cargo::Lines {
+            path: "x".into(),
+            bytes: format!("{line}\nother\n").into_bytes(),
+            cut: 0,
         };
-        let scraped = scrape.flush(until.left());
-        self.inner.arrivals.flush(until.left())?;
-        scraped
+        let mut job = StoreJob {
+            store: agent.inner.store.clone(),
+            clock: Clock::system(),
+            lines_waiting_bytes: Arc::new(AtomicU64::new(1_000)),
+        };
+        job.take(Arrival {
+            time_unix_us: 1,
+            cargo,
+        });
+        agent.settle(DEADLINE).unwrap();
+        let messages: Vec<String> = agent
+            .trace(255)
+            .unwrap()
+            .logs
+            .into_iter()
+            .map(|row| row.message)
+            .collect();
+        assert_eq!(messages, ["hello"]);
+        assert_eq!(agent.trace(256), None);
+        drop(guard);
     }
 
-    /// Requests as each pipeline counted them since the start.
-    pub fn counts(&self) -> Counts {
-        let store = &self.inner.store;
-        let [dogstatsd, prometheus] = store.metric_sums();
-        Counts {
-            server_spans: store.server_spans(),
-            access_log_lines: store.access_lines(),
-            dogstatsd,
-            prometheus,
+    #[test]
+    fn info_lists_what_is_decoded_and_its_hash_stays() {
+        let (_agent, guard) = start(local(), Clock::system()).unwrap();
+        let to = guard.addresses().clone();
+        let (status, head, body) = ask(to.receiver, "GET /info HTTP/1.1\r\n", b"");
+        let info: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(
+            info["endpoints"],
+            json!(["/v0.3/traces", "/v0.4/traces", "/v0.5/traces"])
+        );
+        assert_eq!(info["config"]["statsd_port"], to.dogstatsd.unwrap().port());
+        assert_eq!(info["config"]["receiver_port"], to.receiver.port());
+        let state = |head: &str| {
+            let line = head
+                .lines()
+                .find(|line| line.starts_with("Datadog-Agent-State: "));
+            line.unwrap().to_string()
+        };
+        let traces = ask(
+            to.receiver,
+            &format!("POST /v0.4/traces HTTP/1.1\r\n{MSGPACK}"),
+            &[0x90],
+        );
+        assert_eq!(state(&head), state(&traces.1));
+        drop(guard);
+    }
+
+    #[test]
+    fn the_api_is_for_this_machine_alone() {
+        let (_agent, guard) = start(local(), Clock::system()).unwrap();
+        let to = guard.addresses().page;
+        let (status, head, _) = ask(to, "GET /api/overview HTTP/1.1\r\n", b"");
+        assert_eq!(status, 200);
+        for header in [
+            "X-Content-Type-Options: nosniff",
+            "Cache-Control: no-store",
+            "Content-Security-Policy: default-src 'none';",
+        ] {
+            assert!(head.contains(header), "{header}");
         }
+        assert!(!head.contains("Access-Control"));
+        let evil = ask(
+            to,
+            "GET /api/overview HTTP/1.1\r\nHost: evil.example\r\n",
+            b"",
+        );
+        assert_eq!(evil.0, 421);
+        assert!(evil.2.contains("evil.example"));
+        assert_eq!(ask(to, "GET /api/nothing HTTP/1.1\r\n", b"").0, 404);
+        assert_eq!(ask(to, "GET /api/traces/7 HTTP/1.1\r\n", b"").0, 404);
+        assert_eq!(ask(to, "GET / HTTP/1.1\r\n", b"").0, 200);
+        drop(guard);
     }
 
-    fn now_unix_us(&self) -> u64 {
-        self.inner.clock.unix_ns() / 1_000
-    }
-}
-
-impl Views for Agent {
-    fn overview(&self) -> Overview {
-        let (store, now_unix_us) = (&self.inner.store, self.now_unix_us());
-        let mut errors = store.list_errors();
-        errors.truncate(5);
-        Overview {
-            now_unix_us,
-            started_unix_us: self.inner.started_unix_us,
-            pipelines: store.pipelines(now_unix_us),
-            services: store.services(now_unix_us),
-            errors,
-            reconcile: self.counts().rows(),
-            rail: store.rail(),
+    #[test]
+    fn a_file_is_followed_through_rename_truncation_and_deletion() {
+        let log = path("rotated.log");
+        let old = path("rotated.log.1");
+        fs::write(&log, "before\n").unwrap();
+        let tail = vec![TailOptions {
+            path: log.clone(),
+            from_start: false,
+        }];
+        let (agent, guard) = start(Options { tail, ..local() }, Clock::system()).unwrap();
+        let append = |text: &str| {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(&log)
+                .unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        #[track_caller]
+        fn check(agent: &Agent, rule: &str, expected: &[&str]) {
+            agent.tail_now(DEADLINE).unwrap();
+            let rows = agent.logs(&Query::default()).rows;
+            let messages: Vec<&str> = rows.iter().map(|row| &*row.message).collect();
+            assert_eq!(messages, expected, "{rule}");
         }
+        check(&agent, "what was there is passed over", &[]);
+        append("one\ntw");
+        check(&agent, "a line without its end waits", &["one"]);
+        append("o\n");
+        check(&agent, "and comes whole", &["one", "two"]);
+        fs::rename(&log, &old).unwrap();
+        append("three\n");
+        check(
+            &agent,
+            "a new file is read from its beginning",
+            &["one", "two", "three"],
+        );
+        File::options()
+            .write(true)
+            .truncate(true)
+            .open(&log)
+            .unwrap();
+        append("4\n");
+        check(
+            &agent,
+            "so is a truncated one",
+            &["one", "two", "three", "4"],
+        );
+        fs::remove_file(&log).unwrap();
+        check(
+            &agent,
+            "a deleted file is no error",
+            &["one", "two", "three", "4"],
+        );
+        append("five\n");
+        check(
+            &agent,
+            "nor is its return",
+            &["one", "two", "three", "4", "five"],
+        );
+        drop(guard);
+        let _ = (fs::remove_file(log), fs::remove_file(old));
     }
 
-    fn traces(&self, query: &Query) -> Traces {
-        self.inner.store.list_traces(query)
+    #[test]
+    fn a_unix_socket_is_listened_to_and_a_stale_one_replaced() {
+        let socket = path("dsd.socket");
+        drop(UnixDatagram::bind(&socket).unwrap());
+        let options = Options {
+            dogstatsd_bind: None,
+            dogstatsd_socket: Some(socket.clone()),
+            ..local()
+        };
+        let (agent, guard) = start(options, Clock::system()).unwrap();
+        let client = UnixDatagram::unbound().unwrap();
+        client.send_to(b"a:1|c\nb:x|g\n", &socket).unwrap();
+        agent.settle(DEADLINE).unwrap();
+        let row = &agent.payloads(&Query::default())[0];
+        assert_eq!(
+            (&*row.what, &*row.from, row.points),
+            ("unixgram", "unix socket", 1)
+        );
+        assert_eq!(row.error, "value `x` is not a number in `b:x|g`");
+        assert_eq!(agent.overview().pipelines[1].decode_errors, 1);
+        drop(guard);
+        assert!(!socket.exists());
     }
 
-    fn trace(&self, id: u64) -> Option<Trace> {
-        self.inner.store.trace(id)
-    }
-
-    fn metrics(&self) -> Metrics {
-        self.inner.store.metrics(self.now_unix_us())
-    }
-
-    fn logs(&self, query: &Query) -> Logs {
-        self.inner.store.list_logs(query)
-    }
-
-    fn errors(&self) -> Vec<ErrorGroup> {
-        self.inner.store.list_errors()
-    }
-
-    fn payloads(&self, query: &Query) -> Vec<PayloadRow> {
-        self.inner.store.list_payloads(query)
-    }
-
-    fn settings(&self) -> Settings {
-        let addresses = self.inner.addresses.get();
-        let udp = addresses.and_then(|a| a.dogstatsd).map(|a| a.to_string());
-        let unix = addresses.and_then(|a| a.dogstatsd_socket.as_ref());
-        let unix = unix.map(|path| format!("unix://{}", path.display()));
-        let dogstatsd: Vec<String> = udp.into_iter().chain(unix).collect();
-        Settings {
-            receiver: addresses
-                .map(|a| a.receiver.to_string())
-                .unwrap_or_default(),
-            dogstatsd: dogstatsd.join(", "),
-            page: addresses.map(|a| a.page.to_string()).unwrap_or_default(),
-            files: self.inner.files.clone(),
-            scrapes: self.inner.scrapes.clone(),
-            started_unix_us: self.inner.started_unix_us,
+    #[test]
+    fn what_was_sent_before_the_stop_is_stored() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..100 {
+            client
+                .send_to(
+                    b"testapi.requests:1|c",
+                    guard.addresses().dogstatsd.unwrap(),
+                )
+                .unwrap();
         }
-    }
-}
-
-/// One deadline over several waits.
-struct Until<'c> {
-    clock: &'c Clock,
-    end_ns: u64,
-}
-
-impl Until<'_> {
-    fn new(clock: &Clock, deadline: Duration) -> Until<'_> {
-        Until {
-            clock,
-            end_ns: clock.mono_ns().saturating_add(nanos(deadline)),
-        }
+        assert_eq!(
+            guard.stop(DEADLINE),
+            Stopped {
+                left: 0,
+                joined: true
+            }
+        );
+        assert_eq!(agent.counts().dogstatsd_sum("testapi.requests"), 100.0);
+        assert_eq!(agent.settle(DEADLINE), Err(AskError::Stopped));
     }
 
-    fn left(&self) -> Duration {
-        Duration::from_nanos(self.end_ns.saturating_sub(self.clock.mono_ns()))
+    #[test]
+    fn a_failed_scrape_is_told_and_counted() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let options = Options {
+            scrape: vec![format!("http://{closed}/metrics")],
+            scrape_interval: Duration::from_secs(3_600),
+            ..local()
+        };
+        let (agent, guard) = start(options, Clock::system()).unwrap();
+        let told = agent.scrape_now(DEADLINE).unwrap_err().to_string();
+        assert!(told.contains(&closed.to_string()), "{told}");
+        let pipeline = &agent.overview().pipelines[2];
+        assert_eq!((pipeline.payloads, pipeline.decode_errors), (1, 1));
+        drop(guard);
     }
-}
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    #[test]
+    fn a_scraped_page_is_summed_and_a_bad_one_named() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        let apply = |page: &str| {
+            let page = Ok(page.as_bytes().to_vec());
+            let cargo = Cargo::Scrape {
+                url: "http://a/metrics".into(),
+                status: 200,
+                page,
+            };
+            agent.inner.store.apply(Arrival {
+                time_unix_us: 1,
+                cargo,
+            });
+        };
+        apply("request_count_total{a=\"b\"} 3\nrequest_count_total{a=\"c\"} 4\n");
+        assert_eq!(agent.counts().prometheus_sum("request_count_total"), 7.0);
+        apply("request_count_total 9");
+        let pipeline = &agent.overview().pipelines[2];
+        assert_eq!((pipeline.points, pipeline.decode_errors), (2, 1));
+        assert_eq!(
+            pipeline.last_error.as_deref(),
+            Some("line 1: no newline at the end")
+        );
+        assert_eq!(agent.counts().prometheus_sum("request_count_total"), 7.0);
+        drop(guard);
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_its_option() {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let told = |options| start(options, Clock::system()).err().unwrap().to_string();
+        let text = told(Options {
+            dogstatsd_bind: Some(address.clone()),
+            ..local()
+        });
+        assert!(
+            text.starts_with(&format!("cannot bind {address}: ")),
+            "{text}"
+        );
+        assert!(text.ends_with("(dogstatsd_bind)"), "{text}");
+        let text = told(Options {
+            page_bind: "nowhere:x".into(),
+            ..local()
+        });
+        assert!(
+            text.contains("nowhere:x") && text.ends_with("(page_bind)"),
+            "{text}"
+        );
+        let text = told(Options {
+            scrape: vec!["ftp://x".into()],
+            ..local()
+        });
+        assert_eq!(
+            text,
+            "cannot scrape ftp://x: expected http://host:port/path (scrape)"
+        );
+    }
 }

@@ -58,11 +58,16 @@ impl Tail {
             lines: Lines::default(),
             last_error: None,
         };
-        Tail {
+        let mut tail = Tail {
             files: options.into_iter().map(follow).collect(),
             queue,
             behind,
+        };
+        // Now, not with the first tick: a file that comes in between is new and read from its start.
+        for file in &mut tail.files {
+            let _ = file.try_open();
         }
+        tail
     }
 }
 

@@ -1,7 +1,8 @@
 //! The DogStatsD datagram protocol, v1.0 to 1.6, as the Agent reads it.
 
 use std::borrow::Cow;
-use std::fmt;
+
+use super::line_error::{LineError, Reason};
 
 /// One line of a datagram.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,59 +143,6 @@ pub struct ServiceCheck<'a> {
     pub tags: Vec<&'a str>,
 }
 
-/// Why a line could not be read. Holds the line, cut to 120 bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LineError {
-    line: String,
-    reason: Reason,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Reason {
-    NotUtf8,
-    NoColon,
-    NoName,
-    NoType,
-    NoValue,
-    UnknownType(String),
-    Value(String),
-    NotFinite(String),
-    Rate(String),
-    Timestamp(String),
-    TimestampType,
-    EventHead,
-    EventLength,
-    EventTitle,
-    CheckFields,
-    CheckStatus(String),
-}
-
-impl fmt::Display for LineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            Reason::NotUtf8 => f.write_str("not UTF-8")?,
-            Reason::NoColon => f.write_str("no `:` between name and value")?,
-            Reason::NoName => f.write_str("empty name")?,
-            Reason::NoType => f.write_str("no `|` before a type")?,
-            Reason::NoValue => f.write_str("empty value")?,
-            Reason::UnknownType(t) => write!(f, "type `{t}` is none of c g ms h d s")?,
-            Reason::Value(v) => write!(f, "value `{v}` is not a number")?,
-            Reason::NotFinite(v) => write!(f, "value `{v}` is refused by the Agent")?,
-            Reason::Rate(v) => write!(f, "sample rate `{v}` is not a number above 0")?,
-            Reason::Timestamp(v) => write!(f, "timestamp `{v}` is not a whole number above 0")?,
-            Reason::TimestampType => f.write_str("only counts and gauges take a timestamp")?,
-            Reason::EventHead => f.write_str("an event begins `_e{title bytes,text bytes}:`")?,
-            Reason::EventLength => f.write_str("an event's lengths do not fit its line")?,
-            Reason::EventTitle => f.write_str("an event needs a title")?,
-            Reason::CheckFields => f.write_str("a service check is `_sc|name|status`")?,
-            Reason::CheckStatus(v) => write!(f, "status `{v}` is none of 0 1 2 3")?,
-        }
-        write!(f, " in `{}`", self.line)
-    }
-}
-
-impl std::error::Error for LineError {}
-
 /// Reads a datagram line by line. Blank lines and a CR before a newline are tolerated; a bad line
 /// never costs its neighbours.
 pub fn datagram(bytes: &[u8]) -> impl Iterator<Item = Result<Message<'_>, LineError>> {
@@ -204,10 +152,8 @@ pub fn datagram(bytes: &[u8]) -> impl Iterator<Item = Result<Message<'_>, LineEr
         .filter(|line| !line.is_empty())
         .map(|line| {
             let text = std::str::from_utf8(line).map_err(|_| Reason::NotUtf8);
-            text.and_then(message).map_err(|reason| LineError {
-                line: shortened(line),
-                reason,
-            })
+            text.and_then(message)
+                .map_err(|reason| LineError::new(line, reason))
         })
 }
 
@@ -408,13 +354,6 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     } else {
         text.into()
     }
-}
-
-fn shortened(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&line[..line.len().min(120)]);
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -23,15 +23,15 @@ mod date;
 mod dogstatsd;
 mod exposition;
 mod json;
+mod line_error;
 mod log_line;
 mod msgpack;
 mod span;
 mod traces;
 
-pub use dogstatsd::{
-    CheckStatus, Event, Kind, LineError, Message, Metric, ServiceCheck, Values, datagram,
-};
+pub use dogstatsd::{CheckStatus, Event, Kind, Message, Metric, ServiceCheck, Values, datagram};
 pub use exposition::{Exposition, ExpositionError, Sample, exposition};
+pub use line_error::LineError;
 pub use log_line::{LogLine, Status, log_line, log_summary};
 pub use msgpack::DecodeError;
 pub use span::Span;

@@ -86,6 +86,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Says that a value which begins at `at` should be something else.
+    pub(super) fn mistyped(&self, at: usize, expected: &'static str) -> DecodeError {
+        let found = self.bytes.get(at).copied().unwrap_or_default();
+        DecodeError::Type(at, expected, found)
+    }
+
     /// Elements of an array; nil counts as empty, as the Agent reads it.
     pub(super) fn array(&mut self) -> Result<usize> {
         let at = self.at;
@@ -131,7 +137,7 @@ impl<'a> Reader<'a> {
         let at = self.at;
         match self.int()? {
             Some(value) => Ok(value as u64),
-            None => Err(DecodeError::Type(at, "an integer", self.bytes[at])),
+            None => Err(self.mistyped(at, "an integer")),
         }
     }
 
@@ -139,7 +145,7 @@ impl<'a> Reader<'a> {
     pub(super) fn i64(&mut self) -> Result<i64> {
         let at = self.at;
         let value = self.int()?.and_then(|value| i64::try_from(value).ok());
-        value.ok_or_else(|| DecodeError::Type(at, "an integer within i64", self.bytes[at]))
+        value.ok_or_else(|| self.mistyped(at, "an integer within i64"))
     }
 
     /// A float of either width, or an integer.

@@ -3,6 +3,7 @@
 //! All three end as v0.4 msgpack chunks, which is how the store keeps them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -102,7 +103,7 @@ pub(crate) fn chunks_json(body: &[u8]) -> Result<Chunks> {
 pub(crate) fn chunks_v05(body: &[u8]) -> Result<Chunks> {
     let mut reader = Reader::new(body);
     expect_array(&mut reader, 2, "an array of 2: strings, traces")?;
-    let mut table = Table::read(&mut reader)?;
+    let table = Table::read(&mut reader)?;
     let announced = reader.array()?;
     let mut out = Chunks {
         announced: announced as u64,
@@ -117,7 +118,7 @@ pub(crate) fn chunks_v05(body: &[u8]) -> Result<Chunks> {
         out.bytes.push(0xdd);
         out.bytes.extend_from_slice(&(spans as u32).to_be_bytes());
         for _ in 0..spans {
-            let span = compact_span(&mut reader, &mut table)?;
+            let span = compact_span(&mut reader, &table)?;
             rmp_serde::encode::write_named(&mut out.bytes, &span)
                 .expect("a Vec takes every write and the types are plain");
         }
@@ -130,8 +131,8 @@ pub(crate) fn chunks_v05(body: &[u8]) -> Result<Chunks> {
 
 /// The string table, and how many bytes its strings have grown to.
 struct Table<'a> {
-    strings: Vec<&'a str>,
-    expanded: usize,
+    strings: Vec<Cow<'a, str>>,
+    expanded: Cell<usize>,
 }
 
 impl<'a> Table<'a> {
@@ -141,33 +142,25 @@ impl<'a> Table<'a> {
         if length > STRINGS_MAX {
             return Err(DecodeError::Length(at, length as u64));
         }
-        let strings = (0..length).map(|_| plain(reader)).collect::<Result<_>>()?;
+        let strings = (0..length).map(|_| reader.text()).collect::<Result<_>>()?;
         Ok(Table {
             strings,
-            expanded: 0,
+            expanded: Cell::new(0),
         })
     }
 
-    fn text(&mut self, reader: &mut Reader<'_>) -> Result<&'a str> {
+    fn text(&self, reader: &mut Reader<'_>) -> Result<&str> {
         let at = reader.at();
         let index = reader.u64()?;
         let found = usize::try_from(index)
             .ok()
             .and_then(|index| self.strings.get(index));
-        let text = *found.ok_or(DecodeError::Index(at, index))?;
-        self.expanded += text.len() + 1;
-        if self.expanded > EXPANDED_BYTES_MAX {
+        let text = found.ok_or(DecodeError::Index(at, index))?;
+        self.expanded.set(self.expanded.get() + text.len() + 1);
+        if self.expanded.get() > EXPANDED_BYTES_MAX {
             return Err(DecodeError::Expands(EXPANDED_BYTES_MAX));
         }
         Ok(text)
-    }
-}
-
-fn plain<'a>(reader: &mut Reader<'a>) -> Result<&'a str> {
-    let at = reader.at();
-    match reader.text()? {
-        Cow::Borrowed(text) => Ok(text),
-        Cow::Owned(_) => Err(DecodeError::Type(at, "UTF-8", 0)),
     }
 }
 
@@ -200,7 +193,7 @@ impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
     }
 }
 
-fn compact_span<'t>(reader: &mut Reader<'_>, table: &mut Table<'t>) -> Result<Compact<'t>> {
+fn compact_span<'t>(reader: &mut Reader<'_>, table: &'t Table<'_>) -> Result<Compact<'t>> {
     expect_array(reader, 12, "an array of 12: a v0.5 span")?;
     Ok(Compact {
         service: table.text(reader)?,
@@ -237,9 +230,10 @@ fn pairs<'r, K, V>(
 
 fn expect_array(reader: &mut Reader<'_>, length: usize, what: &'static str) -> Result<()> {
     let at = reader.at();
-    match reader.array()? {
-        found if found == length => Ok(()),
-        found => Err(DecodeError::Type(at, what, found as u8)),
+    if reader.array()? == length {
+        Ok(())
+    } else {
+        Err(reader.mistyped(at, what))
     }
 }
 
@@ -435,6 +429,12 @@ mod tests {
         assert_eq!(
             traces_v05(&packed(&bomb)),
             Err(DecodeError::Expands(EXPANDED_BYTES_MAX))
+        );
+        let latin = [0x92, 0x91, 0xa1, 0xe9, 0x90];
+        assert_eq!(
+            traces_v05(&latin),
+            Ok(vec![]),
+            "text that is not UTF-8 costs no payload"
         );
         let short = json!([[""], [[[0, 0, 0, 1, 1, 0, 0, 0, 0, {}, {}]]]]);
         assert!(matches!(

@@ -10,7 +10,7 @@ use super::errors::Errors;
 use super::logs::Logs;
 use super::metrics::Metrics;
 use super::payloads::{Brought, Payloads, Way};
-use super::traces::{Traces, open};
+use super::traces::{Came, Traces, open};
 use crate::agent::decode::{Chunks, datagram, exposition};
 use crate::agent::view::{self, PayloadRow, Query};
 use crate::clock::Clock;
@@ -184,6 +184,7 @@ impl Store {
             time_unix_us,
             ..PayloadRow::default()
         };
+        let mut errors = 0;
         let way = match arrival.cargo {
             Cargo::Traces {
                 chunks,
@@ -211,22 +212,27 @@ impl Store {
             Cargo::Scrape { url, status, page } => {
                 (row.what, row.status) = (format!("GET {url}"), status);
                 self.scrape(&url, page, &mut row);
+                errors = u64::from(!row.error.is_empty());
                 Some(Way::Prometheus)
             }
             Cargo::Refused { way, row: given } => {
                 row = *given;
+                errors = 1;
                 way
             }
         };
-        let errors = u64::from(!row.error.is_empty() && row.points == 0);
         self.note(way, row, errors);
     }
 
     fn traces(&self, chunks: &Chunks, language: &str, row: &mut PayloadRow) {
+        let came = Came {
+            time_unix_us: row.time_unix_us,
+            language,
+        };
         let mut traces = locked(&self.traces);
         let mut errors = locked(&self.errors);
         for chunk in chunks.iter() {
-            let outcome = traces.take(chunk, row.time_unix_us, language, &mut errors);
+            let outcome = traces.take(chunk, came, &mut errors);
             let finding = outcome.map(|found| found.map(str::to_string));
             if let Some(text) = finding.unwrap_or_else(|error| Some(error.to_string()))
                 && row.error.is_empty()

@@ -39,6 +39,18 @@ struct Context {
     last_seen_unix_us: u64,
 }
 
+/// What the buckets of all contexts may still hold.
+struct Room<'h> {
+    limits: Limits,
+    held: &'h mut usize,
+}
+
+impl Room<'_> {
+    fn is_left(&self, bucket_held: usize, bucket_max: usize) -> bool {
+        bucket_held < bucket_max && *self.held < HELD_MAX
+    }
+}
+
 /// All contexts.
 #[derive(Debug)]
 pub(crate) struct Contexts {
@@ -88,7 +100,11 @@ impl Contexts {
         }
         if let Some(context) = self.contexts.get_mut(&key) {
             context.roll(time_unix_us / 1_000_000, &mut self.held);
-            context.take(metric, time_unix_us, &self.limits, &mut self.held);
+            let mut room = Room {
+                limits: self.limits,
+                held: &mut self.held,
+            };
+            context.take(metric, time_unix_us, &mut room);
         }
         self.key = key;
         samples
@@ -186,35 +202,35 @@ impl Context {
         self.last_seen_unix_us / 1_000_000 >= self.start
     }
 
-    fn take(&mut self, metric: &Metric<'_>, time_unix_us: u64, limits: &Limits, held: &mut usize) {
-        let second = time_unix_us / 1_000_000;
-        let before = self.bucket.held();
+    fn take(&mut self, metric: &Metric<'_>, time_unix_us: u64, room: &mut Room<'_>) {
+        self.last_seen_unix_us = time_unix_us;
         match &metric.values {
             Values::Member(member) => {
                 self.points += 1;
-                let room = before < limits.members_max && *held < HELD_MAX;
-                self.bucket.member(member, room);
+                let before = self.bucket.held();
+                self.bucket
+                    .member(member, room.is_left(before, room.limits.members_max));
+                *room.held += self.bucket.held() - before;
                 self.value = self.bucket.held() as f64;
-                self.history.set(second, self.value);
+                self.history.set(time_unix_us / 1_000_000, self.value);
             }
             Values::Numbers(numbers) => {
                 for number in numbers {
-                    let added = self.bucket.held();
-                    let room = added < limits.values_max && *held + added - before < HELD_MAX;
-                    self.number(*number, metric, second, room);
+                    self.number(*number, metric, room);
                 }
             }
         }
-        *held += self.bucket.held() - before;
-        self.last_seen_unix_us = time_unix_us;
     }
 
-    fn number(&mut self, number: f64, metric: &Metric<'_>, second: u64, room: bool) {
-        let weight = weight(metric);
+    fn number(&mut self, number: f64, metric: &Metric<'_>, room: &mut Room<'_>) {
+        let (weight, second) = (weight(metric), self.last_seen_unix_us / 1_000_000);
         self.points += 1;
         // A point with a time of its own passes the Agent's aggregation by.
         if metric.timestamp.is_none() {
-            self.bucket.number(number, weight, room);
+            let before = self.bucket.held();
+            let is_left = room.is_left(before, room.limits.values_max);
+            self.bucket.number(number, weight, is_left);
+            *room.held += self.bucket.held() - before;
         }
         if self.kind == Kind::Count {
             self.value += number * weight;

@@ -55,8 +55,13 @@ impl AllSeries {
             if sample.value.is_finite() {
                 *sums.entry(sample.name.to_string()).or_default() += sample.value;
             }
-            let series = self.series.entry(key.clone()).or_default();
-            series.see(url, sample, kind(&types, sample.name), time_unix_us);
+            let series = self.series.entry(key.clone()).or_insert_with(|| Series {
+                url: url.to_string(),
+                name: sample.name.to_string(),
+                labels: labels(sample),
+                ..Series::default()
+            });
+            series.see(sample, kind(&types, sample.name), time_unix_us);
             seen.insert(key);
         }
         self.series
@@ -91,12 +96,8 @@ impl AllSeries {
 }
 
 impl Series {
-    fn see(&mut self, url: &str, sample: &Sample<'_>, kind: &str, time_unix_us: u64) {
-        if self.points == 0 {
-            self.url = url.to_string();
-            self.name = sample.name.to_string();
-            self.labels = labels(sample);
-        } else if time_unix_us > self.last_seen_unix_us {
+    fn see(&mut self, sample: &Sample<'_>, kind: &str, time_unix_us: u64) {
+        if self.points > 0 && time_unix_us > self.last_seen_unix_us {
             let seconds = (time_unix_us - self.last_seen_unix_us) as f64 / 1e6;
             self.rate = Some((sample.value - self.value).max(0.0) / seconds);
         }

@@ -11,7 +11,7 @@ use crate::agent::decode::{DecodeError, SpanRef, chunk_spans};
 use crate::agent::view::{self, Query, TraceRow};
 
 /// Spans of one trace; what comes later is let go and counted.
-const SPANS_PER_TRACE_MAX: u32 = 20_000;
+const SPANS_PER_TRACE_MAX: usize = 20_000;
 /// What a trace costs besides its bytes: line, map entry, order.
 const TRACE_OVERHEAD_BYTES: usize = 512;
 
@@ -26,6 +26,13 @@ struct Held {
     services: Vec<u32>,
     /// Service and duration of each service-entry span.
     entries: Vec<(u32, u64)>,
+}
+
+/// When a chunk came, and in which language its tracer is written, or empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Came<'a> {
+    pub(crate) time_unix_us: u64,
+    pub(crate) language: &'a str,
 }
 
 /// Traces by their low 64 bits, oldest let go first.
@@ -53,8 +60,7 @@ impl Traces {
     pub(crate) fn take(
         &mut self,
         chunk: &[u8],
-        time_unix_us: u64,
-        language: &str,
+        came: Came<'_>,
         errors: &mut Errors,
     ) -> Result<Option<&'static str>, DecodeError> {
         let spans = chunk_spans(chunk)?;
@@ -67,12 +73,12 @@ impl Traces {
         for (span, marks) in spans.iter().zip(&marks) {
             let number = self.services.number(&span.service);
             let language = if marks.language.is_empty() {
-                language
+                came.language
             } else {
                 &marks.language
             };
             self.services
-                .count(number, &counted(span, marks, time_unix_us, language));
+                .count(number, &counted(span, marks, came.time_unix_us, language));
             if marks.entry {
                 entries.push((number, positive(span.duration)));
             }
@@ -80,12 +86,12 @@ impl Traces {
                 numbers.push(number);
             }
             if let Some(seen) = marks.error(span) {
-                errors.see(time_unix_us, &seen);
+                errors.see(came.time_unix_us, &seen);
             }
         }
         let id = first.trace_id;
         self.next_seq += 1;
-        if self.keep(id, chunk, &spans, &marks) {
+        if self.keep(chunk, &spans, &marks) {
             let seq = self.next_seq;
             let held = self.held.entry(id).or_default();
             held.seq = seq;
@@ -98,7 +104,13 @@ impl Traces {
         Ok(finding(&spans))
     }
 
-    fn keep(&mut self, id: u64, chunk: &[u8], spans: &[SpanRef<'_>], marks: &[Marks<'_>]) -> bool {
+    fn keep(&mut self, chunk: &[u8], spans: &[SpanRef<'_>], marks: &[Marks<'_>]) -> bool {
+        let id = spans[0].trace_id;
+        let known = self.held.get(&id).map_or(0, |held| held.row.spans as usize);
+        if known + spans.len() > SPANS_PER_TRACE_MAX {
+            self.evicted_spans += spans.len() as u64;
+            return false;
+        }
         let held = self.held.entry(id).or_insert_with(|| {
             self.order.push_back(id);
             self.bytes += TRACE_OVERHEAD_BYTES;
@@ -107,10 +119,6 @@ impl Traces {
                 ..Held::default()
             }
         });
-        if held.row.spans as usize + spans.len() > SPANS_PER_TRACE_MAX as usize {
-            self.evicted_spans += spans.len() as u64;
-            return false;
-        }
         let added = chunk.len() + spans.len() * size_of::<(u32, u64)>();
         held.bytes += added;
         self.bytes += added;
@@ -277,6 +285,11 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    const CAME: Came<'_> = Came {
+        time_unix_us: 5,
+        language: "rust",
+    };
+
     fn span(trace: u64, id: u64, parent: u64, service: &str) -> Value {
         json!({"trace_id": trace, "span_id": id, "parent_id": parent, "service": service,
             "name": "op", "resource": format!("GET /{id}"), "type": "web",
@@ -285,7 +298,7 @@ mod tests {
 
     fn take(traces: &mut Traces, spans: Value) -> Option<&'static str> {
         let chunk = rmp_serde::to_vec_named(&spans).unwrap();
-        traces.take(&chunk, 5, "rust", &mut Errors::new(9)).unwrap()
+        traces.take(&chunk, CAME, &mut Errors::new(9)).unwrap()
     }
 
     fn query(q: &str) -> Query {
@@ -368,12 +381,14 @@ mod tests {
         take(&mut traces, json!(half));
         take(&mut traces, json!(half));
         take(&mut traces, json!([span(1, 1, 0, "web")]));
+        let whole: Vec<Value> = (1..=20_001)
+            .map(|id| json!({"trace_id": 2, "span_id": id}))
+            .collect();
+        take(&mut traces, json!(whole));
+        let list = traces.list(&query(""));
         assert_eq!(
-            (
-                traces.list(&query("")).rows[0].spans,
-                traces.evicted_spans()
-            ),
-            (20_000, 1)
+            (list.held, list.rows[0].spans, traces.evicted_spans()),
+            (1, 20_000, 20_002)
         );
     }
 
@@ -444,7 +459,7 @@ mod tests {
             let spans = json!([span(1, 1, 0, "web"), {"trace_id": 1, "span_id": 2, "service": "web",
                 "parent_id": parent, "error": 1, "meta": meta}]);
             let chunk = rmp_serde::to_vec_named(&spans).unwrap();
-            traces.take(&chunk, 5, "rust", &mut errors).unwrap();
+            traces.take(&chunk, CAME, &mut errors).unwrap();
             assert_eq!(errors.list()[0].ignored_because, expected, "{rule}");
         }
         check("no stack", 0, json!({"error.type": "E"}), "no error.stack");
