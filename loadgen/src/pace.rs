@@ -76,10 +76,10 @@ mod tests {
             &[0, 0, 0, 0, 5],
         );
         check(
-            "but not more than a second",
+            "by a second and no more",
             (1, 1, 0),
             &[0, 10_000, 10_000, 10_000],
-            &[0, 0, 0, 0],
+            &[0, 0, 0, 1_000],
         );
     }
 }
