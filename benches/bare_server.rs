@@ -8,7 +8,9 @@ use tiny_http::{Response, Server};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:5001".to_string());
+    let address = arguments
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:5001".to_string());
     let threads = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(4);
     let server = Arc::new(Server::http(address).expect("the address is free"));
     let pool: Vec<_> = (0..threads)

@@ -23,18 +23,14 @@ pub(super) fn render(backtrace: &Backtrace) -> String {
 
 fn render_text(text: &str) -> String {
     let frames = parse(text);
-    let first = frames
+    let own = frames
         .iter()
-        .position(|frame| is_fault_of(frame))
-        .unwrap_or(0);
-    let own: Vec<&Frame<'_>> = frames[first..]
-        .iter()
+        .skip_while(|frame| is_capture(frame) || is_runtime(frame))
         .take_while(|frame| !is_entry(frame))
         .filter(|frame| !is_runtime(frame))
-        .take(FRAMES_MAX)
-        .collect();
+        .take(FRAMES_MAX);
     let mut stack = String::new();
-    for (number, Frame { function, place }) in own.into_iter().enumerate() {
+    for (number, Frame { function, place }) in own.enumerate() {
         let _ = writeln!(
             stack,
             "{number}: {}\n    at {place}",
@@ -50,7 +46,7 @@ fn parse(text: &str) -> Vec<Frame<'_>> {
     for line in text.lines().map(str::trim) {
         if let Some(place) = line.strip_prefix("at ") {
             if let Some(frame) = frames.last_mut() {
-                frame.place = place.strip_prefix("./").unwrap_or(place);
+                frame.place = without_root(place);
             }
         } else if let Some((number, function)) = line.split_once(": ")
             && number.bytes().all(|b| b.is_ascii_digit())
@@ -64,19 +60,25 @@ fn parse(text: &str) -> Vec<Frame<'_>> {
     frames
 }
 
-/// The first frame that is a user's: not the capture, not the machinery of a panic.
-fn is_fault_of(frame: &Frame<'_>) -> bool {
-    let capturing = [
-        "testapi::api::fault",
-        "testapi::api::panics",
-        "testapi::api::frames",
-    ];
-    !is_runtime(frame) && !capturing.iter().any(|part| frame.function.contains(part))
+/// Where the program was built is nobody's business, and differs from build to build.
+fn without_root(place: &str) -> &str {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    place
+        .strip_prefix(root)
+        .or_else(|| place.strip_prefix("./"))
+        .unwrap_or(place)
+}
+
+/// Frames are told by their file: the name of an inlined function may lack its path.
+fn is_capture(frame: &Frame<'_>) -> bool {
+    ["src/api/fault.rs", "src/api/panics.rs", "src/api/frames.rs"]
+        .iter()
+        .any(|file| frame.place.starts_with(file))
 }
 
 /// Where the request came in; what called that is the same for every request.
 fn is_entry(frame: &Frame<'_>) -> bool {
-    frame.function.contains("testapi::api::instrument")
+    frame.place.starts_with("src/api/instrument.rs")
 }
 
 fn is_runtime(frame: &Frame<'_>) -> bool {
@@ -87,14 +89,13 @@ fn is_runtime(frame: &Frame<'_>) -> bool {
         "alloc::",
         "__rust",
         "rust_begin_unwind",
-        "rust_panic",
-        "_R",
         "start_thread",
         "clone3",
-        "__libc",
-        "main",
     ];
-    parts.iter().any(|part| function.starts_with(part)) || frame.place.starts_with("/rustc/")
+    parts.iter().any(|part| function.starts_with(part))
+        || ["/rustc/", "/library/", "/rustlib/"]
+            .iter()
+            .any(|part| frame.place.contains(part))
 }
 
 /// `name::h0123456789abcdef` changes with every build.
@@ -142,14 +143,5 @@ mod tests {
             "0: shop::pay\n    at unknown:0\n"
         );
         assert_eq!(render_text("disabled backtrace"), "");
-    }
-
-    #[test]
-    fn a_real_backtrace_names_this_function() {
-        let stack = render(&Backtrace::force_capture());
-        assert!(
-            stack.contains("a_real_backtrace_names_this_function"),
-            "{stack}"
-        );
     }
 }

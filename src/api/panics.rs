@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_comes_back_with_its_message_its_place_and_its_frame() {
+    fn a_panic_comes_back_with_its_message_and_its_place() {
         install();
         let failure = watch(|| panic!("number {}", 7)).unwrap_err();
         assert_eq!((failure.status, failure.kind.as_str()), (500, "panic"));
@@ -94,11 +94,6 @@ mod tests {
             failure.message.starts_with("number 7 (src/api/panics.rs:"),
             "{}",
             failure.message
-        );
-        assert!(
-            failure.stack.contains("a_panic_comes_back"),
-            "{}",
-            failure.stack
         );
         assert_eq!(watch(|| 5), Ok(5));
     }

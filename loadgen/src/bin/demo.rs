@@ -521,9 +521,7 @@ mod tests {
         assert!(table.agrees(), "{}", table.text());
         counts.access_log_lines = 1_234;
         let text = Table::new(&seen, 2, &counts).text();
-        assert!(
-            text.contains("access log lines                         1,234      +1232  DIFFERS"),
-            "{text}"
-        );
+        let row = format!("access log lines{:25}1,234{:7}+1232  DIFFERS", "", "");
+        assert!(text.contains(&row), "{text}");
     }
 }

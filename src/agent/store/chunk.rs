@@ -58,6 +58,7 @@ impl<'a> Marks<'a> {
             resource: &span.resource,
             trace_id: span.trace_id,
             ignored_because,
+            is_log: false,
         })
     }
 }

@@ -12,8 +12,17 @@ const TEXT_BYTES_MAX: usize = 2 << 10;
 /// Groups, bounded; the one that was quiet longest goes first.
 #[derive(Debug, Default)]
 pub(crate) struct Errors {
-    groups: HashMap<u64, ErrorGroup>,
+    groups: HashMap<u64, Group>,
     groups_max: usize,
+}
+
+/// One error mostly comes twice, on a span and on a log line: the larger of the two counts is how often it
+/// happened.
+#[derive(Debug, Default)]
+struct Group {
+    shown: ErrorGroup,
+    spans: u64,
+    lines: u64,
 }
 
 impl Errors {
@@ -29,16 +38,20 @@ impl Errors {
         if !self.groups.contains_key(&key) {
             self.make_room();
         }
-        let group = self.groups.entry(key).or_insert_with(|| ErrorGroup {
-            fingerprint: format!("{key:016x}"),
-            service: cut(seen.service, TEXT_BYTES_MAX),
-            error_type: cut(seen.error_type, TEXT_BYTES_MAX),
-            culprit: cut(top_frame(seen.stack), TEXT_BYTES_MAX),
-            first_seen_unix_us: time_unix_us,
-            ignored_because: seen.ignored_because.to_string(),
-            ..ErrorGroup::default()
-        });
-        group.count += 1;
+        let Group {
+            shown: group,
+            spans,
+            lines,
+        } = self
+            .groups
+            .entry(key)
+            .or_insert_with(|| Group::new(key, time_unix_us, seen));
+        *if seen.is_log {
+            &mut *lines
+        } else {
+            &mut *spans
+        } += 1;
+        group.count = (*spans).max(*lines);
         group.last_seen_unix_us = time_unix_us;
         rewrite(&mut group.message, seen.message, TEXT_BYTES_MAX);
         rewrite(&mut group.stack, seen.stack, STACK_BYTES_MAX);
@@ -56,7 +69,11 @@ impl Errors {
 
     /// Those that count first, most frequent first.
     pub(crate) fn list(&self) -> Vec<ErrorGroup> {
-        let mut groups: Vec<ErrorGroup> = self.groups.values().cloned().collect();
+        let mut groups: Vec<ErrorGroup> = self
+            .groups
+            .values()
+            .map(|group| group.shown.clone())
+            .collect();
         groups.sort_by(|a, b| {
             let key = |g: &ErrorGroup| (!g.ignored_because.is_empty(), std::cmp::Reverse(g.count));
             key(a)
@@ -71,11 +88,29 @@ impl Errors {
             let quietest = self
                 .groups
                 .iter()
-                .min_by_key(|(_, group)| group.last_seen_unix_us);
+                .min_by_key(|(_, group)| group.shown.last_seen_unix_us);
             let Some(key) = quietest.map(|(key, _)| *key) else {
                 return;
             };
             self.groups.remove(&key);
+        }
+    }
+}
+
+impl Group {
+    fn new(key: u64, time_unix_us: u64, seen: &ErrorSeen<'_>) -> Group {
+        let shown = ErrorGroup {
+            fingerprint: format!("{key:016x}"),
+            service: cut(seen.service, TEXT_BYTES_MAX),
+            error_type: cut(seen.error_type, TEXT_BYTES_MAX),
+            culprit: cut(top_frame(seen.stack), TEXT_BYTES_MAX),
+            first_seen_unix_us: time_unix_us,
+            ignored_because: seen.ignored_because.to_string(),
+            ..ErrorGroup::default()
+        };
+        Group {
+            shown,
+            ..Group::default()
         }
     }
 }
@@ -109,6 +144,13 @@ mod tests {
         };
         errors.see(1, &seen("E", "user 1", 7));
         errors.see(2, &seen("E", "user 2", 0));
+        errors.see(
+            2,
+            &ErrorSeen {
+                is_log: true,
+                ..seen("E", "user 2", 0)
+            },
+        );
         errors.see(
             3,
             &ErrorSeen {

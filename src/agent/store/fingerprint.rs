@@ -12,6 +12,8 @@ pub(crate) struct ErrorSeen<'a> {
     pub(crate) resource: &'a str,
     pub(crate) trace_id: u64,
     pub(crate) ignored_because: &'static str,
+    /// From a log line; a span of the same error most likely came too.
+    pub(crate) is_log: bool,
 }
 
 impl ErrorSeen<'_> {

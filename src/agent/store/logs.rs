@@ -207,6 +207,7 @@ fn error(read: &LogLine) -> Option<ErrorSeen<'_>> {
         resource: "",
         trace_id: read.trace_id,
         ignored_because: if bare { "no error.stack" } else { "" },
+        is_log: true,
     })
 }
 
