@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::api::{Api, ExporterState, RequestFamilies, Services, install_panic_hook};
+use crate::api::{Api, Bulkhead, ExporterState, RequestFamilies, Services, install_panic_hook};
 use crate::clock::Clock;
 use crate::http::Target;
 use crate::log::{Level, Record};
@@ -126,6 +126,7 @@ impl App {
             families,
             logs_injection: settings.logs_injection,
             own_address: OnceLock::new(),
+            self_calls: Bulkhead::for_pool(settings.workers),
             observed: AtomicU64::new(0),
         });
         let api = Arc::new(Api::new(services.clone()));

@@ -69,6 +69,10 @@ pub struct Service {
     pub requests_history: Vec<u32>,
     /// Errors per second, likewise.
     pub errors_history: Vec<u32>,
+    /// p50 of each of the last 60 seconds, in nanoseconds, oldest first, within an eighth.
+    pub p50_history_ns: Vec<u64>,
+    /// p99, likewise.
+    pub p99_history_ns: Vec<u64>,
 }
 
 /// The first page.
@@ -82,7 +86,7 @@ pub struct Overview {
     pub pipelines: Vec<Pipeline>,
     /// Busiest first.
     pub services: Vec<Service>,
-    /// The five most frequent issues.
+    /// The five most frequent issues, those that Error Tracking would ignore left out.
     pub errors: Vec<ErrorGroup>,
     /// The four independent counts of the same requests.
     pub reconcile: Vec<Count>,

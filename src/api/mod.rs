@@ -24,4 +24,4 @@ pub use fault::{Fault, Refusal};
 pub use instrument::Api;
 pub use panics::install as install_panic_hook;
 pub use routes::{ROUTES, Route};
-pub use services::{ExporterState, RequestFamilies, Services};
+pub use services::{Bulkhead, ExporterState, Passage, RequestFamilies, Services};

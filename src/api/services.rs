@@ -1,7 +1,7 @@
 //! What handlers work with.
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -32,10 +32,47 @@ pub struct Services {
     pub logs_injection: bool,
     /// Where this API itself is reached, once it is bound.
     pub own_address: OnceLock<Target>,
+    /// Calls of this API to itself that may run at one time, and those that do.
+    pub self_calls: Bulkhead,
     /// Requests whose telemetry is complete: what every pipeline's own count is held against.
     pub observed: AtomicU64,
     /// When the process started, on the clock's monotonic side.
     pub started_ns: u64,
+}
+
+/// Lets so many through at one time. A handler that waits for another request of the same pool holds
+/// a thread of it; if all did, none would be left to answer.
+#[derive(Debug)]
+pub struct Bulkhead {
+    running: AtomicUsize,
+    running_max: usize,
+}
+
+/// One who was let through, until dropped.
+#[derive(Debug)]
+pub struct Passage<'a>(&'a Bulkhead);
+
+impl Bulkhead {
+    /// For a pool of so many threads: half of them may wait for the other half.
+    pub fn for_pool(workers: usize) -> Bulkhead {
+        Bulkhead {
+            running: AtomicUsize::new(0),
+            running_max: workers / 2,
+        }
+    }
+
+    /// `None` while as many as may are inside.
+    pub fn enter(&self) -> Option<Passage<'_>> {
+        let passage = Passage(self);
+        let before = self.running.fetch_add(1, Ordering::AcqRel);
+        (before < self.running_max).then_some(passage)
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Prometheus families of the API.
@@ -144,5 +181,23 @@ impl Services {
             state("dogstatsd", self.statsd.ledger(), self.statsd.stats()),
             state("logs", self.logger.ledger(), self.logger.stats().worker),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bulkhead_lets_half_the_pool_through_and_again_when_one_leaves() {
+        let bulkhead = Bulkhead::for_pool(4);
+        let (first, second) = (bulkhead.enter(), bulkhead.enter());
+        assert!(first.is_some() && second.is_some() && bulkhead.enter().is_none());
+        drop(first);
+        assert!(bulkhead.enter().is_some());
+        assert!(
+            Bulkhead::for_pool(1).enter().is_none(),
+            "one thread cannot wait for itself"
+        );
     }
 }

@@ -199,7 +199,11 @@ fn agent_options(cli: &Cli, log: &Path) -> AgentOptions {
             from_start: true,
         }],
         scrape: vec![format!("http://{near}/metrics")],
-        bounds: AgentBounds::default(),
+        bounds: AgentBounds {
+            traces_bytes_max: 24 << 20,
+            logs_bytes_max: 12 << 20,
+            ..AgentBounds::default()
+        },
         ..AgentOptions::default()
     }
 }

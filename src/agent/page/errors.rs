@@ -101,14 +101,36 @@ fn line(out: &mut String, group: &ErrorGroup, now_unix_us: u64) {
 }
 
 fn title(out: &mut String, group: &ErrorGroup) {
-    html!(
-        out,
-        "<b>{}</b> <span class=\"muted\">in {}</span>",
-        esc(piece::either(&group.error_type, "untyped")),
-        esc(&group.resource)
-    );
+    let kind = piece::either(&group.error_type, "untyped");
+    html!(out, "<b title=\"{}\">{}</b>", esc(kind), esc(short(kind)));
+    if !group.resource.is_empty() {
+        html!(
+            out,
+            " <span class=\"muted\">in {}</span>",
+            esc(&group.resource)
+        );
+    }
     if !group.culprit.is_empty() {
-        html!(out, "<code class=\"under\">{}</code>", esc(&group.culprit));
+        html!(
+            out,
+            "<code class=\"under\">{}</code>",
+            esc(frame(&group.culprit))
+        );
+    }
+}
+
+/// The last name of a path such as `shop::cart::Error` or `java.lang.Exception`.
+fn short(kind: &str) -> &str {
+    let generic = kind.find('<').unwrap_or(kind.len());
+    let at = kind[..generic].rfind([':', '.']).map_or(0, |at| at + 1);
+    piece::either(&kind[at..], kind)
+}
+
+/// A frame without its number.
+fn frame(culprit: &str) -> &str {
+    match culprit.split_once(": ") {
+        Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => rest,
+        _ => culprit,
     }
 }
 
@@ -122,4 +144,27 @@ pub(super) fn row_head(out: &mut String, group: &ErrorGroup) {
     );
     title(out, group);
     out.push_str("</a></th>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_shown_by_its_last_name() {
+        for (kind, shown) in [
+            ("shop::cart::Error", "Error"),
+            ("java.lang.Exception", "Exception"),
+            ("Box<dyn std::error::Error>", "Box<dyn std::error::Error>"),
+            ("panic", "panic"),
+            ("odd::", "odd::"),
+            ("", ""),
+        ] {
+            assert_eq!(short(kind), shown, "{kind}");
+        }
+        assert_eq!(
+            (frame("0: shop::pay"), frame("a: b"), frame("x")),
+            ("shop::pay", "a: b", "x")
+        );
+    }
 }

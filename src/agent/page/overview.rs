@@ -36,7 +36,11 @@ pub(super) fn main(overview: &Overview, settings: &Settings) -> String {
         pipeline_card(&mut out, pipeline, overview.now_unix_us);
     }
     out.push_str("</div><div class=\"grid split\">");
-    reconcile(&mut out, &overview.reconcile);
+    let busy = overview
+        .services
+        .iter()
+        .any(|service| service.requests_per_second > 0.0);
+    reconcile(&mut out, &overview.reconcile, busy);
     top_errors(&mut out, &overview.errors, overview.now_unix_us);
     out.push_str("</div>");
     out
@@ -90,15 +94,22 @@ fn latency_cards(out: &mut String, service: &Service) {
     let p95 = duration(service.p95_ns);
     let beside = format!("p95 {} {}", p95.digits, p95.unit);
     card(out, "Latency p50", &duration(service.p50_ns), &beside);
-    percentiles(out, service, service.p50_ns);
+    latencies(out, "teal", "p50", &service.p50_history_ns);
     let times = figure::number(ratio(service.p99_ns, service.p50_ns));
-    card(
-        out,
-        "Latency p99",
-        &duration(service.p99_ns),
-        &format!("{times} × the p50"),
+    let beside = format!("{times} × the p50");
+    card(out, "Latency p99", &duration(service.p99_ns), &beside);
+    latencies(out, "amber", "p99", &service.p99_history_ns);
+}
+
+fn latencies(out: &mut String, class: &str, label: &str, values_ns: &[u64]) {
+    let values: Vec<f64> = values_ns.iter().map(|ns| *ns as f64).collect();
+    let high = duration(values_ns.iter().copied().max().unwrap_or(0));
+    let label = format!(
+        "{label} a second, last 60 seconds, at most {} {}",
+        high.digits, high.unit
     );
-    percentiles(out, service, service.p99_ns);
+    spark::line(out, class, &label, &values);
+    out.push_str("</section>");
 }
 
 fn card(out: &mut String, name: &str, value: &figure::Figure, beside: &str) {
@@ -117,36 +128,6 @@ fn history(out: &mut String, class: &str, label: &str, values: &[u32]) {
     let label = format!("{label}, last 60 seconds, at most {}", figure::number(high));
     spark::line(out, class, &label, &values);
     out.push_str("</section>");
-}
-
-/// Where p50, p95 and p99 lie on one scale, one of them filled: there is no history of these.
-fn percentiles(out: &mut String, service: &Service, filled_ns: u64) {
-    let share = |ns| ratio(ns, service.p99_ns);
-    out.push_str("<div class=\"scale\">");
-    spark::bar(out, "accent", 0.0, share(filled_ns));
-    out.push_str("<svg class=\"ticks\" aria-hidden=\"true\">");
-    for (name, ns) in [
-        ("p50", service.p50_ns),
-        ("p95", service.p95_ns),
-        ("p99", service.p99_ns),
-    ] {
-        // The outer names would leave the box were they centred.
-        let (x, anchor) = match (share(ns) * 100.0).clamp(0.0, 100.0) {
-            x if x > 92.0 => (x, "end"),
-            x if x < 8.0 => (x, "start"),
-            x => (x, "middle"),
-        };
-        let lit = if ns == filled_ns {
-            " class=\"lit\""
-        } else {
-            ""
-        };
-        html!(
-            out,
-            "<text x=\"{x:.1}%\" y=\"12\" text-anchor=\"{anchor}\"{lit}>{name}</text>"
-        );
-    }
-    out.push_str("</svg></div></section>");
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
@@ -244,7 +225,8 @@ fn title(pipeline: &str) -> &str {
     }
 }
 
-fn reconcile(out: &mut String, counts: &[Count]) {
+/// `busy`: requests came within the last seconds, so pipelines that report at longer intervals lag.
+fn reconcile(out: &mut String, counts: &[Count], busy: bool) {
     out.push_str("<section class=\"card\">");
     piece::heading(out, "Reconcile", "the same requests, counted independently");
     if counts.is_empty() {
@@ -263,7 +245,7 @@ fn reconcile(out: &mut String, counts: &[Count]) {
         piece::count_cell(out, count.count);
         let (digits, word, tone) = match count.difference {
             None => ("–".to_string(), String::new(), "muted"),
-            Some(by) => verdict(count.count, by),
+            Some(by) => verdict(count.count, by, busy),
         };
         piece::word_cell(out, &format!("num {tone}"), &digits);
         piece::word_cell(out, tone, &word);
@@ -274,11 +256,12 @@ fn reconcile(out: &mut String, counts: &[Count]) {
 }
 
 /// A difference, its word, and their colour class.
-fn verdict(count: u64, difference: i64) -> (String, String, &'static str) {
+fn verdict(count: u64, difference: i64, busy: bool) -> (String, String, &'static str) {
     let by = grouped(difference.unsigned_abs());
     let (word, tone) = match (count, difference) {
         (_, 0) => ("agrees".to_string(), "ok"),
         (0, _) => ("nothing yet".to_string(), "muted"),
+        _ if busy => ("still arriving".to_string(), "muted"),
         (_, ..0) => (format!("{by} fewer"), "warn"),
         _ => (format!("{by} more"), "warn"),
     };
@@ -313,7 +296,7 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &str, count: u64, difference: i64, word: &str) {
-        assert_eq!(verdict(count, difference).1, word, "{rule}");
+        assert_eq!(verdict(count, difference, false).1, word, "{rule}");
     }
 
     #[test]
@@ -323,6 +306,8 @@ mod tests {
         check("a pipeline that has not begun", 0, -7, "nothing yet");
         check("too few", 1_204_106, -1_012, "1,012 fewer");
         check("too many", 8, 1, "1 more");
+        assert_eq!(verdict(7, -1, true).1, "still arriving");
+        assert_eq!(verdict(7, 0, true).1, "agrees");
         check("the limit", 1, i64::MIN, "9,223,372,036,854,775,808 fewer");
     }
 }

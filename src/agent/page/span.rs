@@ -1,6 +1,6 @@
 //! The span that is looked at: what it is, what failed, its tags, the trace's log lines.
 
-use super::figure::{duration, grouped, number};
+use super::figure::{duration, grouped};
 use super::html::{esc, html, pct};
 use super::logs;
 use super::piece;
@@ -89,9 +89,14 @@ fn tags(out: &mut String, span: &Span) {
     let figures = span
         .metrics
         .iter()
-        .map(|(key, value)| (key.as_str(), number(*value)));
+        .map(|(key, value)| (key.as_str(), plain(*value)));
     piece::pairs(out, texts.chain(figures));
     out.push_str("</section>");
+}
+
+/// A tag's number as it was sent: ids and process numbers are not quantities.
+fn plain(value: f64) -> String {
+    value.to_string()
 }
 
 fn lines(out: &mut String, trace: &Trace, span: &Span) {

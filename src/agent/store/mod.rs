@@ -12,6 +12,7 @@ mod contexts;
 mod errors;
 mod fingerprint;
 mod history;
+mod latencies;
 mod logs;
 mod metrics;
 mod payloads;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::latencies::Latencies;
 use super::seconds::Seconds;
 use crate::agent::view;
 
@@ -16,6 +17,7 @@ pub(crate) struct SpanCount<'a> {
     pub(crate) entry: bool,
     pub(crate) server: bool,
     pub(crate) error: bool,
+    pub(crate) took_ns: u64,
     pub(crate) env: &'a str,
     pub(crate) version: &'a str,
     pub(crate) language: &'a str,
@@ -32,6 +34,7 @@ struct Counted {
     server_spans: u64,
     requests_history: Seconds,
     errors_history: Seconds,
+    latencies: Latencies,
 }
 
 /// All services; each has a number that stays.
@@ -79,6 +82,7 @@ impl Services {
         }
         service.requests += 1;
         service.requests_history.add(span.time_unix_us, 1);
+        service.latencies.add(span.time_unix_us, span.took_ns);
         if span.error {
             service.errors += 1;
             service.errors_history.add(span.time_unix_us, 1);
@@ -133,6 +137,8 @@ impl Services {
                     p99_ns: percentile(&durations, 99),
                     requests_history: service.requests_history.view(now_unix_us),
                     errors_history: service.errors_history.view(now_unix_us),
+                    p50_history_ns: service.latencies.history(now_unix_us, 50),
+                    p99_history_ns: service.latencies.history(now_unix_us, 99),
                 }
             })
             .collect();

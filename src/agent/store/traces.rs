@@ -274,6 +274,7 @@ fn counted<'s>(
         entry: marks.entry,
         server: marks.server,
         error: span.error != 0,
+        took_ns: u64::try_from(span.duration).unwrap_or(0),
         env: &marks.env,
         version: &marks.version,
         language,

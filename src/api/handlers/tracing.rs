@@ -56,6 +56,10 @@ pub(in crate::api) fn downstream(
             &json!({ "error": "the API is not bound yet" }),
         ));
     };
+    let Some(_passage) = services.self_calls.enter() else {
+        let body = json!({ "error": "busy", "because": "half of the pool already waits for the other half" });
+        return Ok(Reply::json(429, &body).with_header("Retry-After", "1"));
+    };
     let mut span = trace::span("http.client.request");
     span.set_resource(&format!("GET {DOWNSTREAM_PATH}"));
     for (key, value) in [
