@@ -200,8 +200,8 @@ fn agent_options(cli: &Cli, log: &Path) -> AgentOptions {
         }],
         scrape: vec![format!("http://{near}/metrics")],
         bounds: AgentBounds {
-            traces_bytes_max: 24 << 20,
-            logs_bytes_max: 12 << 20,
+            traces_bytes_max: 16 << 20,
+            logs_bytes_max: 8 << 20,
             ..AgentBounds::default()
         },
         ..AgentOptions::default()
