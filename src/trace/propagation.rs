@@ -97,6 +97,8 @@ fn extract_w3c<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Option<SpanCont
         match field.split_once(':') {
             Some(("s", priority)) => told = priority.parse().ok(),
             Some(("o", origin)) => context.origin = Some(origin.replace('~', "=")),
+            // The trace id holds it: kept as a tag it would be told twice, and might contradict.
+            Some(("t.tid", _)) => {}
             Some((key, value)) if key.starts_with("t.") => {
                 context
                     .tags
@@ -355,6 +357,27 @@ mod tests {
         );
         assert_eq!(extract(text).as_ref(), Some(&context));
         assert_eq!(extract_w3c(&text).as_ref(), Some(&context));
+    }
+
+    #[test]
+    fn the_upper_half_is_told_once_whatever_the_state_says() {
+        let headers = [
+            (
+                "traceparent",
+                "00-640cfd8d00000000112210f47de98115-00000000deadbeef-01",
+            ),
+            ("tracestate", "dd=s:1;t.tid:1111111111111111;t.dm:-4"),
+        ];
+        let context =
+            extract(|name| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)).unwrap();
+        let told = inject(&context);
+        assert!(
+            told.contains(&(
+                "x-datadog-tags",
+                "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000".to_string()
+            )),
+            "{told:?}"
+        );
     }
 
     #[test]
