@@ -485,7 +485,7 @@ impl<J: Job> Runner<J> {
             if let Next::End = self.wait(Duration::from_nanos(until_tick)) {
                 return;
             }
-            self.drain(u64::MAX);
+            self.drain_until(tick_at_ns);
             let now_ns = self.clock.mono_ns();
             if now_ns >= tick_at_ns {
                 let _ = self.flush(Why::Tick);
@@ -551,6 +551,18 @@ impl<J: Job> Runner<J> {
         if !self.items.is_empty() {
             self.drain(self.items.len() as u64);
             let _ = self.flush(Why::Stop);
+        }
+    }
+
+    /// Takes what is queued, but looks up now and then: callers who are faster than the job never let
+    /// the queue run empty, and must not keep ticks and orders away for ever.
+    fn drain_until(&mut self, tick_at_ns: u64) {
+        loop {
+            self.drain(1_024);
+            let due = self.clock.mono_ns() >= tick_at_ns;
+            if due || self.items.is_empty() || !self.orders.is_empty() {
+                return;
+            }
         }
     }
 
@@ -841,5 +853,37 @@ mod tests {
             thread::yield_now();
         }
         assert!(guard.stop(DEADLINE).joined);
+    }
+
+    /// Puts a new item into its own queue for each that it takes.
+    struct Endless(Arc<std::sync::OnceLock<Handle<u64>>>);
+
+    impl Job for Endless {
+        type Item = u64;
+        fn take(&mut self, item: u64) -> Fill {
+            if let Some(queue) = self.0.get() {
+                let _ = queue.offer(item);
+            }
+            Fill::Room
+        }
+        fn flush(&mut self, _why: Why) -> Result<(), FlushError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_queue_that_never_runs_empty_keeps_no_order_away() {
+        let queue = Arc::new(std::sync::OnceLock::new());
+        let limits = Limits::default();
+        let job = Endless(queue.clone());
+        let (handle, guard) = start("t-endless", limits, Clock::system(), job).unwrap();
+        queue.set(handle.clone()).unwrap();
+        handle.offer(1).unwrap();
+        while handle.stats().taken < 10_000 {
+            thread::yield_now();
+        }
+        assert_eq!(handle.flush(DEADLINE), Ok(()));
+        let stopped = guard.stop(DEADLINE);
+        assert_eq!((stopped.left, stopped.joined), (0, true));
     }
 }

@@ -68,7 +68,7 @@ impl Answerer {
 
     /// One write: a reply in two pieces would wait for the client's delayed ACK.
     fn write(&self, wire: tiny_http::Request, reply: &Reply, manner: Manner) {
-        let old = *wire.http_version() == tiny_http::HTTPVersion(1, 0);
+        let old = *wire.http_version() == tiny_http::HTTPVersion(1, 0) && asks_to_stay(&wire);
         OUT.with_borrow_mut(|out| {
             out.clear();
             self.encode_head(out, reply);
@@ -159,6 +159,12 @@ impl Answerer {
         self.abandoned.fetch_add(1, Ordering::Relaxed);
         std::mem::forget(wire.upgrade("close", answer));
     }
+}
+
+/// The crate keeps a connection of HTTP/1.0 open for this word alone (RFC 9112, section 9.3).
+fn asks_to_stay(wire: &tiny_http::Request) -> bool {
+    let connection = wire.headers().iter().find(|h| h.field.equiv("Connection"));
+    connection.is_some_and(|h| h.value.as_str().to_ascii_lowercase().contains("keep-alive"))
 }
 
 /// Answers, then reads the rest of the body away so that the connection can go on.

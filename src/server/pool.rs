@@ -543,6 +543,18 @@ mod tests {
         let (head, _) = ask(&mut stream, "GET /odd HTTP/1.1\r\n\r\n");
         assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
         assert_eq!(guard.stats().replies, 5);
+        let (head, _) = ask(
+            &mut stream,
+            "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+        );
+        assert!(head.contains("\r\nConnection: keep-alive\r\n"), "{head}");
+        let (head, _) = ask(&mut stream, "GET / HTTP/1.0\r\n\r\n");
+        assert!(!head.contains("Connection:"), "{head}");
+        assert_eq!(
+            stream.read(&mut [0]).unwrap(),
+            0,
+            "1.0 ends unless asked to stay"
+        );
     }
 
     #[test]

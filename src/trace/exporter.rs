@@ -362,7 +362,8 @@ impl Job for Exporter {
             self.settled(&oldest, "buffer_full");
         }
         self.held_bytes += chunk.bytes.len();
-        let full = |batch: &Batch| batch.bytes.len() + chunk.bytes.len() > BATCH_BYTES;
+        let batch_bytes = BATCH_BYTES.min(self.options.payload_bytes_max);
+        let full = |batch: &Batch| batch.bytes.len() + chunk.bytes.len() > batch_bytes;
         if self.batches.back().is_none_or(full) {
             self.batches.push_back(Batch::default());
         }
@@ -557,6 +558,22 @@ mod tests {
         assert!(exporter.flush(Why::Stop).is_err());
         let ledger = tally.ledger(0);
         assert!(ledger.balances() && ledger.pending == 0, "{ledger:?}");
+    }
+
+    #[test]
+    fn chunks_that_fit_one_by_one_make_no_payload_over_the_limit() {
+        let (agent, seen) = agent(vec![200, 200]);
+        let (mut exporter, tally) = exporter(Options {
+            agent,
+            payload_bytes_max: 100,
+            ..Options::default()
+        });
+        for _ in 0..3 {
+            offer(&mut exporter, &tally, 50);
+        }
+        assert_eq!(exporter.flush(Why::Asked), Ok(()));
+        let sent: Vec<(String, usize)> = seen.try_iter().collect();
+        assert_eq!(sent, [("2".to_string(), 101), ("1".to_string(), 51)]);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use super::{Priority, SpanContext};
 
 /// Longest `x-datadog-tags` that is read or written, the default of every tracer.
 const TAGS_BYTES_MAX: usize = 512;
+/// Longest `tracestate` that is read: eight times what W3C asks everybody to carry (section 3.3.1.5).
+const STATE_BYTES_MAX: usize = 4_096;
 
 /// Reads a context; Datadog's headers win over W3C's. What is malformed counts as absent.
 pub fn extract<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<SpanContext> {
@@ -86,7 +88,8 @@ fn extract_w3c<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Option<SpanCont
         ..SpanContext::default()
     };
     let mut told = None;
-    let members = header("tracestate").unwrap_or("").split(',').map(str::trim);
+    let state = header("tracestate").filter(|state| state.len() <= STATE_BYTES_MAX);
+    let members = state.unwrap_or("").split(',').map(str::trim);
     for field in members
         .filter_map(|m| m.strip_prefix("dd="))
         .flat_map(|dd| dd.split(';'))
@@ -94,6 +97,8 @@ fn extract_w3c<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Option<SpanCont
         match field.split_once(':') {
             Some(("s", priority)) => told = priority.parse().ok(),
             Some(("o", origin)) => context.origin = Some(origin.replace('~', "=")),
+            // The trace id holds it: kept as a tag it would be told twice, and might contradict.
+            Some(("t.tid", _)) => {}
             Some((key, value)) if key.starts_with("t.") => {
                 context
                     .tags
@@ -271,6 +276,14 @@ mod tests {
             Some((w3c_id, 0xdead_beef, Some(1))),
         );
         check(
+            "a state too long",
+            &[
+                ("traceparent", w3c),
+                ("tracestate", &format!("dd=s:2;{}", "t.a:1;".repeat(682))),
+            ],
+            Some((w3c_id, 0xdead_beef, Some(1))),
+        );
+        check(
             "not sampled",
             &[("traceparent", &w3c.replace("-01", "-00"))],
             Some((w3c_id, 0xdead_beef, Some(0))),
@@ -344,6 +357,27 @@ mod tests {
         );
         assert_eq!(extract(text).as_ref(), Some(&context));
         assert_eq!(extract_w3c(&text).as_ref(), Some(&context));
+    }
+
+    #[test]
+    fn the_upper_half_is_told_once_whatever_the_state_says() {
+        let headers = [
+            (
+                "traceparent",
+                "00-640cfd8d00000000112210f47de98115-00000000deadbeef-01",
+            ),
+            ("tracestate", "dd=s:1;t.tid:1111111111111111;t.dm:-4"),
+        ];
+        let context =
+            extract(|name| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)).unwrap();
+        let told = inject(&context);
+        assert!(
+            told.contains(&(
+                "x-datadog-tags",
+                "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000".to_string()
+            )),
+            "{told:?}"
+        );
     }
 
     #[test]
