@@ -357,13 +357,22 @@ impl<T> Handle<T> {
         let bytes = (self.weigh)(&item);
         let held = shared.queue_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = held.saturating_add(bytes) <= shared.queue_bytes_max;
-        if !fits || matches!(self.queue.try_send(item), Err(TrySendError::Full(_))) {
-            shared.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            shared.dropped_full.fetch_add(1, Ordering::Relaxed);
-            return Err(Dropped::Full);
-        }
-        self.hurry_when_crowded(offered, held);
-        Ok(())
+        let sent = if fits {
+            self.queue.try_send(item)
+        } else {
+            Err(TrySendError::Full(item))
+        };
+        let Err(error) = sent else {
+            self.hurry_when_crowded(offered, held);
+            return Ok(());
+        };
+        shared.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let (counter, dropped) = match error {
+            TrySendError::Full(_) => (&shared.dropped_full, Dropped::Full),
+            TrySendError::Disconnected(_) => (&shared.dropped_stopped, Dropped::Stopped),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Err(dropped)
     }
 
     /// Cuts the worker's linger short once the queue is half full; looks only now and then.
@@ -548,7 +557,7 @@ impl<J: Job> Runner<J> {
         }
         let _ = self.flush(Why::Stop);
         // An offer that passed the check just before the stop may still have come in.
-        if !self.items.is_empty() {
+        if !self.items.is_empty() && self.clock.mono_ns() < end_ns {
             self.drain(self.items.len() as u64);
             let _ = self.flush(Why::Stop);
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::fault::Failure;
 use super::routes::{ROUTES, Route};
-use super::{Fault, Refusal, Services, panics};
+use super::{Fault, Services, panics};
 use crate::dogstatsd::{CountHandle, TimingHandle};
 use crate::log::{Level, Record, Value};
 use crate::prometheus::{Counter, Histogram};
@@ -38,6 +38,9 @@ struct Series {
 
 /// A request that no route takes is shown under this name; its path is not, for anybody can make one up.
 const NO_ROUTE: &str = "none";
+
+/// Bytes of a path or a user agent that telemetry keeps.
+const CLIENT_TEXT_BYTES_MAX: usize = 2_048;
 
 impl Api {
     /// An API over these services.
@@ -108,12 +111,15 @@ impl Api {
         entry.set_meta("component", "tiny_http");
         entry.set_meta("http.method", method);
         let host = request.header("host").unwrap_or("localhost");
-        entry.set_meta("http.url", format!("http://{host}{}", request.target()));
+        entry.set_meta(
+            "http.url",
+            format!("http://{}{}", cut(host), cut(request.target())),
+        );
         if route != NO_ROUTE {
             entry.set_meta("http.route", route);
         }
         if let Some(agent) = request.header("user-agent") {
-            entry.set_meta("http.useragent", agent.to_string());
+            entry.set_meta("http.useragent", cut(agent).to_string());
         }
         entry
     }
@@ -150,9 +156,6 @@ fn answer(
     request: &Request,
     found: Option<&Found<'_, &'static Route>>,
 ) -> Result<Reply, Fault> {
-    if let Some(fault) = request.fault() {
-        return Err(Refusal::because(fault).into());
-    }
     let Some(found) = found else {
         return Ok(Reply::json(
             404,
@@ -239,6 +242,8 @@ impl Seen<'_> {
         if !services.logger.is_on(level) {
             return;
         }
+        // Whatever the client asked for, ids and status must fit the line.
+        let target = cut(self.request.target());
         let peer = self
             .request
             .peer()
@@ -246,17 +251,22 @@ impl Seen<'_> {
             .unwrap_or_default();
         let fields = [
             ("http.method", Value::Str(self.method)),
-            ("http.url", Value::Str(self.request.target())),
+            ("http.url", Value::Str(target)),
             ("http.route", Value::Str(self.route)),
             ("http.status_code", Value::U64(self.status.into())),
             (
                 "http.useragent",
-                Value::Str(self.request.header("user-agent").unwrap_or("")),
+                Value::Str(self.request.header("user-agent").map_or("", cut)),
             ),
             ("network.client.ip", Value::Str(&peer)),
             ("duration", Value::U64(self.took_ns)),
         ];
-        let message = format!("{} {} {}", self.method, self.request.path(), self.status);
+        let message = format!(
+            "{} {} {}",
+            self.method,
+            cut(self.request.path()),
+            self.status
+        );
         let thread = std::thread::current();
         let (trace_id, span_id) = if services.logs_injection {
             entry.ids()
@@ -275,6 +285,11 @@ impl Seen<'_> {
             ..Record::new(level, &message)
         });
     }
+}
+
+/// A client's text, as far as telemetry keeps it.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(CLIENT_TEXT_BYTES_MAX)]
 }
 
 /// Writes a record with the ids of this thread's active span and its thread's name.

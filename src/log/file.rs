@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes of one write. Whole lines in one write on an O_APPEND file are not torn by other writers.
@@ -166,6 +166,13 @@ impl Place {
 }
 
 fn open(path: &Path) -> io::Result<(File, Place)> {
+    // Opening a FIFO waits for its reader, for ever if there is none.
+    if path
+        .metadata()
+        .is_ok_and(|found| found.file_type().is_fifo())
+    {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a FIFO"));
+    }
     let file = File::options().append(true).create(true).open(path)?;
     let place = Place::of(&file.metadata()?);
     Ok((file, place))

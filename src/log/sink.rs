@@ -15,6 +15,11 @@ use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::worker::{self, AskError, Fill, FlushError, Guard, Handle, Job, Ledger, Limits, Why};
 
+/// Bytes that wait for a standard output beside a file.
+const STDOUT_BYTES_MAX: usize = 1 << 20;
+/// How long the end waits for it.
+const STDOUT_STOP_WAIT: Duration = Duration::from_millis(200);
+
 /// Where lines go, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -179,6 +184,14 @@ fn start_with(
 ) -> Result<(Logger, Guard), Error> {
     let has_output = options.file.is_some() || stdout.is_some();
     let counts = Arc::new(Counts::default());
+    let screen = stdout.map(|stream| Screen {
+        stream: Some(stream),
+        counts: counts.clone(),
+    });
+    let stdout = match screen {
+        Some(screen) if options.file.is_some() => Some(apart(screen, clock.clone())?),
+        screen => screen.map(Stdout::Own),
+    };
     let sink = Sink {
         file: options
             .file
@@ -209,6 +222,18 @@ fn start_with(
     Ok((Logger { shared, lines }, guard))
 }
 
+/// Standard output that nobody reads blocks its writer for ever; the file must not wait for it.
+fn apart(screen: Screen, clock: Clock) -> Result<Stdout, Error> {
+    let limits = Limits {
+        queue_items_max: 64,
+        queue_bytes_max: STDOUT_BYTES_MAX,
+        ..Limits::default()
+    };
+    let (batches, guard) =
+        worker::start("dd-stdout", limits, clock, screen).map_err(Error::Thread)?;
+    Ok(Stdout::Apart(batches, Some(guard)))
+}
+
 fn open(path: PathBuf, held_bytes_max: usize) -> Result<LogFile, Error> {
     LogFile::open(path.clone(), held_bytes_max).map_err(|source| Error::Open { path, source })
 }
@@ -226,9 +251,65 @@ fn line_bytes_hint(record: &Record<'_>) -> usize {
     hint.min(LINE_BYTES_MAX)
 }
 
+/// Where lines for standard output go.
+enum Stdout {
+    /// It is the only output: this thread writes it.
+    Own(Screen),
+    /// There is a file too: a thread of its own writes it.
+    Apart(Handle<Vec<u8>>, Option<Guard>),
+}
+
+/// Standard output, until its reader goes away.
+struct Screen {
+    stream: Option<Stream>,
+    counts: Arc<Counts>,
+}
+
+impl Screen {
+    /// A reader that has gone away is not asked again; other errors cost these lines.
+    fn show(&mut self, bytes: &[u8]) -> Result<(), FlushError> {
+        let lost = |counts: &Counts| {
+            counts
+                .stdout_lost
+                .fetch_add(count_lines(bytes), Ordering::Relaxed)
+        };
+        let Some(stream) = &mut self.stream else {
+            lost(&self.counts);
+            return Err(FlushError::new("standard output is closed"));
+        };
+        let outcome = stream.write_all(bytes).and_then(|()| stream.flush());
+        outcome.map_err(|error| {
+            lost(&self.counts);
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                self.stream = None;
+                self.counts.stdout_closed.store(true, Ordering::Relaxed);
+            }
+            FlushError::new(format!("standard output: {error}"))
+        })
+    }
+}
+
+impl Job for Screen {
+    type Item = Vec<u8>;
+
+    fn take(&mut self, batch: Vec<u8>) -> Fill {
+        // What went wrong is in the counters; the file is the measure of these lines.
+        let _ = self.show(&batch);
+        Fill::Room
+    }
+
+    fn flush(&mut self, _why: Why) -> Result<(), FlushError> {
+        Ok(())
+    }
+
+    fn weigh(batch: &Vec<u8>) -> usize {
+        batch.capacity()
+    }
+}
+
 struct Sink {
     file: Option<LogFile>,
-    stdout: Option<Stream>,
+    stdout: Option<Stdout>,
     /// Lines that no output has seen.
     fresh: Vec<u8>,
     /// Why the file does not take lines.
@@ -251,7 +332,7 @@ impl Job for Sink {
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
         let lines = count_lines(&self.fresh);
-        let shown = self.write_stdout(lines);
+        let shown = self.write_stdout(lines, why);
         let outcome = match &mut self.file {
             Some(file) => {
                 file.push(&self.fresh);
@@ -278,27 +359,23 @@ impl Job for Sink {
 }
 
 impl Sink {
-    /// A reader that has gone away is not asked again; other errors cost this batch.
-    fn write_stdout(&mut self, lines: u64) -> Result<(), FlushError> {
-        if lines == 0 {
-            return Ok(());
-        }
-        let Some(stdout) = &mut self.stdout else {
-            let closed = self.counts.stdout_closed.load(Ordering::Relaxed);
-            self.counts
-                .stdout_lost
-                .fetch_add(if closed { lines } else { 0 }, Ordering::Relaxed);
-            return Err(FlushError::new("standard output is closed"));
-        };
-        let outcome = stdout.write_all(&self.fresh).and_then(|()| stdout.flush());
-        outcome.map_err(|error| {
-            self.counts.stdout_lost.fetch_add(lines, Ordering::Relaxed);
-            if error.kind() == io::ErrorKind::BrokenPipe {
-                self.stdout = None;
-                self.counts.stdout_closed.store(true, Ordering::Relaxed);
+    fn write_stdout(&mut self, lines: u64, why: Why) -> Result<(), FlushError> {
+        match &mut self.stdout {
+            None => Ok(()),
+            Some(Stdout::Own(_)) if lines == 0 => Ok(()),
+            Some(Stdout::Own(screen)) => screen.show(&self.fresh),
+            Some(Stdout::Apart(batches, guard)) => {
+                if lines > 0 && batches.offer(self.fresh.clone()).is_err() {
+                    self.counts.stdout_lost.fetch_add(lines, Ordering::Relaxed);
+                }
+                if why == Why::Stop
+                    && let Some(guard) = guard.take()
+                {
+                    guard.stop(STDOUT_STOP_WAIT);
+                }
+                Ok(())
             }
-            FlushError::new(format!("standard output: {error}"))
-        })
+        }
     }
 
     /// A file that fails is tried again at the next tick, not with every batch.

@@ -1,33 +1,39 @@
 //! A reply's bytes, and how they reach the socket whatever the request's body does.
 //!
 //! The crate underneath reads the rest of an unread body when a request is dropped, on the thread that
-//! drops it, and allocates all of it at once. So such a request never ends on a pool thread: a few
-//! threads kept for that finish it; past their number, or with a body that memory could not hold, it is
-//! answered and abandoned (its socket stays open until the process ends, which is counted).
+//! drops it, and allocates all of it at once. So a request with a body that is not here yet never runs on a
+//! pool thread (see `pool.rs`), and one with a body that memory could not hold is answered and abandoned:
+//! its socket stays open until the process ends, which is counted.
 
 use std::cell::RefCell;
-use std::io::{Cursor, Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread;
+use std::collections::HashMap;
+use std::io::{self, Cursor, Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{Method, Reply, Request};
 use crate::clock::Clock;
 
-/// Threads that may wait for the rest of unread bodies at one time.
-const CLOSERS_MAX: usize = 32;
-/// Longest rest of a body that is read away.
-const REST_BYTES_MAX: usize = 64 << 20;
+/// Longest rest of a body that is read away. The crate reserves, but does not fill, as much memory.
+const REST_BYTES_MAX: usize = 1 << 30;
+/// A client that takes longer to take its reply is hung up on.
+const WRITE_NS_MAX: u64 = 3_000_000_000;
+/// How long what such a client asked for besides is thrown away unanswered.
+const SHUNNED_NS: u64 = 10_000_000_000;
+/// Clients hung up on that are remembered.
+const SHUNNED_MAX: usize = 1_024;
 
 /// Writes replies.
 #[derive(Debug, Default)]
 pub(super) struct Answerer {
     clock: Clock,
-    closers: Arc<AtomicUsize>,
     pub(super) replies: AtomicU64,
     pub(super) write_failed: AtomicU64,
     pub(super) abandoned: AtomicU64,
+    shunned: Mutex<HashMap<SocketAddr, u64>>,
+    any_shunned: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +56,7 @@ impl Answerer {
     }
 
     /// Sends the reply. `last` tells the client that no further request is taken on its connection.
+    /// Blocks for as long as the client takes to send a body that nobody read.
     pub(super) fn answer(&self, request: Request, reply: &Reply, last: bool) {
         let unread = request.unread_body();
         let manner = Manner {
@@ -62,7 +69,18 @@ impl Answerer {
         self.replies.fetch_add(1, Ordering::Relaxed);
         match unread {
             None => self.write(wire, reply, manner),
-            Some(length) => self.set_aside(wire, reply, length),
+            Some(Some(length)) if length > REST_BYTES_MAX => self.leave(wire, reply),
+            // Its drop reads the rest, after the reply.
+            Some(Some(_)) if !last => drop(wire.respond(plain_response(reply))),
+            Some(_) => self.write(read_away(wire), reply, manner),
+        }
+    }
+
+    /// Answers a request whose body shall not be waited for.
+    pub(super) fn abandon(&self, request: Request, reply: &Reply) {
+        if let Some(wire) = request.into_wire() {
+            self.replies.fetch_add(1, Ordering::Relaxed);
+            self.leave(wire, reply);
         }
     }
 
@@ -81,14 +99,60 @@ impl Answerer {
             if !manner.head_only && has_body(reply.status) {
                 out.extend_from_slice(&reply.body);
             }
-            let mut writer = wire.into_writer();
-            if writer.write_all(out).and_then(|()| writer.flush()).is_err() {
+            let peer = wire.remote_addr().copied();
+            if self.write_in_time(&mut wire.into_writer(), out).is_err() {
                 self.write_failed.fetch_add(1, Ordering::Relaxed);
+                self.shun(peer);
             }
             if out.capacity() > 256 << 10 {
                 *out = Vec::new();
             }
         });
+    }
+
+    fn write_in_time(&self, writer: &mut dyn Write, mut out: &[u8]) -> io::Result<()> {
+        let end_ns = self.clock.mono_ns().saturating_add(WRITE_NS_MAX);
+        while !out.is_empty() {
+            match writer.write(out) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => out = &out[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if self.clock.mono_ns() > end_ns {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        writer.flush()
+    }
+
+    /// The crate keeps a connection whose client does not read, or whose head was ambiguous, and goes on to
+    /// parse what follows. Requests from there are not served any more.
+    pub(super) fn shun(&self, peer: Option<SocketAddr>) {
+        let Some(peer) = peer else { return };
+        let until_ns = self.clock.mono_ns().saturating_add(SHUNNED_NS);
+        let mut shunned = self.shunned.lock().unwrap_or_else(PoisonError::into_inner);
+        if shunned.len() >= SHUNNED_MAX {
+            let now_ns = self.clock.mono_ns();
+            shunned.retain(|_, until_ns| *until_ns > now_ns);
+        }
+        if shunned.len() < SHUNNED_MAX {
+            shunned.insert(peer, until_ns);
+            self.any_shunned.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether nothing is served to this client; costs one load while there is no such client.
+    pub(super) fn is_shunned(&self, peer: Option<SocketAddr>) -> bool {
+        if !self.any_shunned.load(Ordering::Acquire) {
+            return false;
+        }
+        let now_ns = self.clock.mono_ns();
+        let mut shunned = self.shunned.lock().unwrap_or_else(PoisonError::into_inner);
+        shunned.retain(|_, until_ns| *until_ns > now_ns);
+        self.any_shunned
+            .store(!shunned.is_empty(), Ordering::Release);
+        peer.is_some_and(|peer| shunned.contains_key(&peer))
     }
 
     fn encode_head(&self, out: &mut Vec<u8>, reply: &Reply) {
@@ -129,57 +193,25 @@ impl Answerer {
         });
     }
 
-    fn set_aside(&self, wire: tiny_http::Request, reply: &Reply, length: Option<usize>) {
-        let answer = plain_response(reply);
-        let fits = length.is_none_or(|length| length <= REST_BYTES_MAX);
-        let busy = self.closers.fetch_add(1, Ordering::AcqRel);
-        if !fits || busy >= CLOSERS_MAX {
-            self.closers.fetch_sub(1, Ordering::AcqRel);
-            return self.abandon(wire, answer);
-        }
-        let closers = self.closers.clone();
-        let closing = move || {
-            finish(wire, answer, length);
-            closers.fetch_sub(1, Ordering::AcqRel);
-        };
-        if thread::Builder::new()
-            .name("http-closer".to_string())
-            .spawn(closing)
-            .is_err()
-        {
-            // The request went with the closure; nothing is left to answer.
-            self.closers.fetch_sub(1, Ordering::AcqRel);
-            self.abandoned.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     /// `upgrade` is the one call that answers without reading the rest; what it returns is leaked, since
     /// dropping it would read the rest after all.
-    fn abandon(&self, wire: tiny_http::Request, answer: tiny_http::Response<Cursor<Vec<u8>>>) {
+    fn leave(&self, wire: tiny_http::Request, reply: &Reply) {
         self.abandoned.fetch_add(1, Ordering::Relaxed);
-        std::mem::forget(wire.upgrade("close", answer));
+        std::mem::forget(wire.upgrade("close", plain_response(reply)));
     }
 }
 
-/// The crate keeps a connection of HTTP/1.0 open for this word alone (RFC 9112, section 9.3).
+/// Reads the rest of the body. Of a chunked one the crate would take it for the next request.
+fn read_away(mut wire: tiny_http::Request) -> tiny_http::Request {
+    let rest = &mut wire.as_reader().take(REST_BYTES_MAX as u64);
+    let _ = io::copy(rest, &mut io::sink());
+    wire
+}
+
+/// Whether a client of HTTP/1.0 asked to keep its connection.
 fn asks_to_stay(wire: &tiny_http::Request) -> bool {
     let connection = wire.headers().iter().find(|h| h.field.equiv("Connection"));
     connection.is_some_and(|h| h.value.as_str().to_ascii_lowercase().contains("keep-alive"))
-}
-
-/// Answers, then reads the rest of the body away so that the connection can go on.
-fn finish(
-    mut wire: tiny_http::Request,
-    answer: tiny_http::Response<Cursor<Vec<u8>>>,
-    length: Option<usize>,
-) {
-    if length.is_none() {
-        // Chunked: the crate does not read the rest itself, and would take it for the next request.
-        let mut sink = std::io::sink();
-        let rest = &mut wire.as_reader().take(REST_BYTES_MAX as u64);
-        let _ = std::io::copy(rest, &mut sink);
-    }
-    let _ = wire.respond(answer);
 }
 
 fn plain_response(reply: &Reply) -> tiny_http::Response<Cursor<Vec<u8>>> {

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-/// A client that does not read its reply holds a thread no longer than this.
-const WRITE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// One write to a client that does not read; `answer.rs` bounds all writes of a reply together.
+const WRITE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Servers kept for the connections of their time.
 const RETIRED_MAX: usize = 16;
 /// Connections to ourselves after one look.
@@ -97,10 +97,15 @@ impl Front {
         if let Some(request) = self.current().try_recv()? {
             return Ok(Some(request));
         }
+        Ok(self.poll_retired())
+    }
+
+    /// A request of a connection from before the last accept error.
+    pub(super) fn poll_retired(&self) -> Option<tiny_http::Request> {
         let retired = self.retired.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(retired
+        retired
             .iter()
-            .find_map(|server| server.try_recv().ok().flatten()))
+            .find_map(|server| server.try_recv().ok().flatten())
     }
 
     /// Puts a new server in the place of one whose accept loop has died.

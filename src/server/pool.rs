@@ -5,8 +5,13 @@
 //! helps with a backlog that the leader does not get through, and takes over the seat when the leader
 //! is held by a slow handler. The rest are parked. So a fast service runs on one warm thread, and a
 //! slow one on as many as it needs, up to the size of the pool.
+//!
+//! A request whose body is not here yet would hold its thread for as long as the client likes. It is served
+//! on a thread of its own, of which there is a bounded number; further ones wait, and past a bound of
+//! theirs they are answered 503.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -79,6 +84,8 @@ pub struct Stats {
     pub replies: u64,
     /// Replies that the client did not take.
     pub write_failed: u64,
+    /// Requests refused for their head (400), or for want of a thread to wait for their body (503).
+    pub refused: u64,
     /// Panics that became a 500 here because nothing inside caught them.
     pub panics: u64,
     /// Connections left open for good because their body could not be read away.
@@ -112,8 +119,21 @@ const BRISK_TURNS: u64 = 8;
 const QUIET_BEFORE_END: Duration = Duration::from_millis(20);
 /// How often new connections are looked after.
 const CONNECTIONS_INTERVAL: Duration = Duration::from_millis(25);
+/// Requests at one time whose body is still on its way.
+const BODY_THREADS_MAX: usize = 64;
+/// Further ones that wait for one of these threads.
+const BODIES_WAITING_MAX: usize = 1_024;
+/// How often the leader looks at servers whose accept loop has died, while there are any.
+const RETIRED_INTERVAL: Duration = Duration::from_millis(5);
 /// No thread.
 const NOBODY: usize = usize::MAX;
+
+/// Requests whose body is still on its way.
+#[derive(Default)]
+struct Bodies {
+    threads: usize,
+    waiting: VecDeque<Request>,
+}
 
 struct Shared {
     front: Front,
@@ -128,6 +148,9 @@ struct Shared {
     parked: Mutex<Vec<usize>>,
     threads: OnceLock<Vec<Thread>>,
     panics: AtomicU64,
+    refused: AtomicU64,
+    bodies: Mutex<Bodies>,
+    options: Options,
     stopping: AtomicBool,
     stop_at_ns: AtomicU64,
 }
@@ -153,6 +176,9 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
         parked: Mutex::new(Vec::new()),
         threads: OnceLock::new(),
         panics: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+        bodies: Mutex::default(),
+        options: options.clone(),
         stopping: AtomicBool::new(false),
         stop_at_ns: AtomicU64::new(u64::MAX),
     });
@@ -169,6 +195,7 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
         .map_err(StartError::Thread)?;
     for id in 0..options.workers.max(1) {
         let (shared, alive) = (shared.clone(), alive.clone());
+        let all = shared.clone();
         let thread = thread::Builder::new()
             .name(format!("{}-{id}", options.name))
             .spawn(move || {
@@ -178,9 +205,16 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
                 }
                 shared.run(id);
                 drop(alive);
-            })
-            .map_err(StartError::Thread)?;
-        threads.push(thread);
+            });
+        match thread {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                // Those that have started wait to be told of one another; they hear of the end instead.
+                all.stopping.store(true, Ordering::Release);
+                let _ = all.threads.set(Vec::new());
+                return Err(StartError::Thread(error));
+            }
+        }
     }
     let handles = threads
         .iter()
@@ -207,6 +241,7 @@ impl Guard {
         Stats {
             replies: answerer.replies.load(Ordering::Relaxed),
             write_failed: answerer.write_failed.load(Ordering::Relaxed),
+            refused: self.shared.refused.load(Ordering::Relaxed),
             panics: self.shared.panics.load(Ordering::Relaxed),
             abandoned: answerer.abandoned.load(Ordering::Relaxed),
             accept_restarts: self.shared.front.accept_restarts.load(Ordering::Relaxed),
@@ -263,7 +298,7 @@ impl Drop for Guard {
 }
 
 impl Shared {
-    fn run(&self, id: usize) {
+    fn run(self: &Arc<Self>, id: usize) {
         while !self.stopping.load(Ordering::Acquire) {
             if self.leader.load(Ordering::Acquire) == id {
                 self.lead(id);
@@ -315,11 +350,11 @@ impl Shared {
     }
 
     /// Waits for requests and serves them until the seat is lost.
-    fn lead(&self, id: usize) {
+    fn lead(self: &Arc<Self>, id: usize) {
         let mut server = self.front.current();
         while !self.stopping.load(Ordering::Acquire) {
             self.leader_waits.store(true, Ordering::SeqCst);
-            let received = server.recv();
+            let received = self.receive(&server);
             self.leader_waits.store(false, Ordering::SeqCst);
             if self.standby_sleeps.load(Ordering::SeqCst)
                 && self.standby_sleeps.swap(false, Ordering::SeqCst)
@@ -327,10 +362,11 @@ impl Shared {
                 self.call(self.standby.load(Ordering::Acquire));
             }
             match received {
-                Ok(wire) => {
+                Ok(Some(wire)) => {
                     self.serve(wire);
                     self.turns.fetch_add(1, Ordering::Release);
                 }
+                Ok(None) => {}
                 Err(error) => self.mend(&server, &error),
             }
             if self.leader.load(Ordering::Acquire) != id {
@@ -340,6 +376,17 @@ impl Shared {
             if !Arc::ptr_eq(&server, &current) {
                 server = current;
             }
+        }
+    }
+
+    /// Connections of a time before the last accept error still bring requests, to the server of that time.
+    fn receive(&self, server: &tiny_http::Server) -> io::Result<Option<tiny_http::Request>> {
+        if !self.front.has_retired() {
+            return server.recv().map(Some);
+        }
+        match self.front.poll_retired() {
+            Some(wire) => Ok(Some(wire)),
+            None => server.recv_timeout(RETIRED_INTERVAL),
         }
     }
 
@@ -356,7 +403,7 @@ impl Shared {
     }
 
     /// Looks after the leader; leaves when it has taken the leader's seat or has helped out.
-    fn watch(&self, id: usize) {
+    fn watch(self: &Arc<Self>, id: usize) {
         let mut turns = self.turns.load(Ordering::Acquire);
         let mut calm = 0;
         while !self.stopping.load(Ordering::Acquire) {
@@ -394,7 +441,7 @@ impl Shared {
     }
 
     /// Serves what is waiting, if anything is; another thread becomes standby meanwhile.
-    fn help(&self) -> bool {
+    fn help(self: &Arc<Self>) -> bool {
         let mut helped = false;
         loop {
             match self.front.poll() {
@@ -424,7 +471,7 @@ impl Shared {
     }
 
     /// After a stop: answers what has been read, until it falls silent or time is up.
-    fn drain(&self) {
+    fn drain(self: &Arc<Self>) {
         let quiet_ns = u64::try_from(QUIET_BEFORE_END.as_nanos()).unwrap_or(u64::MAX);
         let mut last_ns = self.clock.mono_ns();
         loop {
@@ -439,15 +486,81 @@ impl Shared {
                 }
                 _ => thread::park_timeout(LOOK_INTERVAL),
             }
+            if self
+                .bodies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .threads
+                > 0
+            {
+                last_ns = self.clock.mono_ns();
+            }
         }
     }
 
-    fn serve(&self, wire: tiny_http::Request) {
-        let mut request = Request::from_wire(wire);
+    fn serve(self: &Arc<Self>, wire: tiny_http::Request) {
+        let request = Request::from_wire(wire);
+        match request.unread_body() {
+            None => self.serve_here(request),
+            Some(_) => self.serve_apart(request),
+        }
+    }
+
+    fn serve_here(&self, mut request: Request) {
+        if self.answerer.is_shunned(request.peer()) {
+            return request.hang_up();
+        }
+        if let Some(why) = request.fault() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            // What follows on this connection may be part of what this head hid.
+            self.answerer.shun(request.peer());
+            let reply = Reply::text(400, format!("{why}\n"));
+            return self.answerer.answer(request, &reply, true);
+        }
         let served = catch_unwind(AssertUnwindSafe(|| self.serve.serve(&mut request)));
         let reply = served.unwrap_or_else(|panic| self.reply_to_panic(&*panic));
-        let last = self.stopping.load(Ordering::Acquire);
-        self.answerer.answer(request, &reply, last);
+        self.answerer
+            .answer(request, &reply, self.stopping.load(Ordering::Acquire));
+    }
+
+    fn serve_apart(self: &Arc<Self>, request: Request) {
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if bodies.threads < BODY_THREADS_MAX {
+            bodies.threads += 1;
+            drop(bodies);
+            let shared = self.clone();
+            let name = format!("{}-body", self.options.name);
+            let run = move || shared.serve_bodies(request);
+            if thread::Builder::new().name(name).spawn(run).is_err() {
+                // The request went with the closure; its drop answered 500.
+                self.bodies
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .threads -= 1;
+            }
+        } else if bodies.waiting.len() < BODIES_WAITING_MAX {
+            bodies.waiting.push_back(request);
+        } else {
+            drop(bodies);
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let reply = Reply::text(503, "too many bodies on their way\n");
+            self.answerer.abandon(request, &reply);
+        }
+    }
+
+    /// One thread's turn with bodies: this one, then those that wait.
+    fn serve_bodies(&self, mut request: Request) {
+        loop {
+            self.serve_here(request);
+            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            match bodies.waiting.pop_front() {
+                Some(next) => request = next,
+                None => {
+                    bodies.threads -= 1;
+                    return;
+                }
+            }
+        }
     }
 
     fn reply_to_panic(&self, _panic: &(dyn Any + Send)) -> Reply {
@@ -670,6 +783,61 @@ mod tests {
     }
 
     #[test]
+    fn bodies_on_their_way_leave_the_pool_free_to_answer_others() {
+        let guard = serve(1, |request: &mut Request| match request.path() {
+            "/read" => Reply::text(200, request.body(1 << 20).unwrap_or_default()),
+            path => Reply::text(200, path.to_string()),
+        });
+        let mut held: Vec<TcpStream> = (0..6).map(|_| connect(&guard)).collect();
+        for stream in &mut held {
+            let head = "POST /read HTTP/1.1\r\nContent-Length: 2000\r\n\r\nx";
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+        let mut polite = connect(&guard);
+        assert_eq!(ask(&mut polite, "GET /a HTTP/1.1\r\n\r\n").1, "/a");
+        let rest = "y".repeat(1_999);
+        assert_eq!(ask(&mut held[0], &rest).1, format!("x{rest}"));
+    }
+
+    #[test]
+    fn after_a_head_that_smuggles_nothing_more_is_served_on_its_connection() {
+        let served = Arc::new(AtomicUsize::new(0));
+        let seen = served.clone();
+        let guard = serve(1, move |request: &mut Request| {
+            seen.fetch_add(1, Ordering::SeqCst);
+            Reply::text(200, request.path().to_string())
+        });
+        let mut stream = connect(&guard);
+        let hidden = "GET /hidden HTTP/1.1\r\n\r\n";
+        let head = format!("GET / HTTP/1.1\r\nContent-Length: abc\r\n\r\n{hidden}");
+        let (head, body) = ask(&mut stream, &head);
+        assert!(
+            head.contains(" 400 ") && head.contains("Connection: close"),
+            "{head}"
+        );
+        assert_eq!(body, "Content-Length is not a number\n");
+        assert_eq!(ask(&mut connect(&guard), "GET /b HTTP/1.1\r\n\r\n").1, "/b");
+        assert_eq!(
+            (served.load(Ordering::SeqCst), guard.stats().refused),
+            (1, 1)
+        );
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_hung_up_on() {
+        let guard = serve(1, |_: &mut Request| Reply::text(200, vec![b'x'; 8 << 20]));
+        let mut deaf = connect(&guard);
+        deaf.write_all(b"GET / HTTP/1.1\r\n\r\n".repeat(50).as_slice())
+            .unwrap();
+        let mut polite = connect(&guard);
+        polite
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        assert_eq!(ask(&mut polite, "GET / HTTP/1.1\r\n\r\n").1.len(), 8 << 20);
+        assert_eq!(guard.stats().write_failed, 1);
+    }
+
+    #[test]
     fn heads_that_smuggle_are_told_apart() {
         #[track_caller]
         fn check(headers: &[(&str, &str)], fault: Option<&str>) {
@@ -698,6 +866,16 @@ mod tests {
         );
         check(&[("Host", "a"), ("Host", "b")], Some("more than one Host"));
         check(&[("X", "a\0b")], Some("a header holds a control character"));
+        let huge = "9".repeat(23);
+        check(
+            &[("Content-Length", &huge)],
+            Some("Content-Length is not a number"),
+        );
+        check(&[("Transfer-Encoding", "Chunked")], None);
+        check(
+            &[("Transfer-Encoding", "gzip, chunked")],
+            Some("Transfer-Encoding is not chunked"),
+        );
         check(&[("X", "a\tb")], None);
     }
 

@@ -118,7 +118,7 @@ impl Request {
 
     /// Why a careful server refuses the head (RFC 9112, sections 5 and 6), or `None`. The crate underneath
     /// takes a length it cannot read for "no body", which behind a proxy smuggles a second request in.
-    pub fn fault(&self) -> Option<&'static str> {
+    pub(super) fn fault(&self) -> Option<&'static str> {
         let (mut lengths, mut encodings, mut hosts) = (0, 0, 0);
         let mut fault = None;
         self.each_header(|name, value| {
@@ -127,11 +127,17 @@ impl Request {
             }
             if name.eq_ignore_ascii_case("content-length") {
                 lengths += 1;
-                if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+                let digits = value.bytes().all(|b| b.is_ascii_digit());
+                if !digits || value.parse::<usize>().is_err() {
                     fault = Some("Content-Length is not a number");
                 }
             }
-            encodings += usize::from(name.eq_ignore_ascii_case("transfer-encoding"));
+            if name.eq_ignore_ascii_case("transfer-encoding") {
+                encodings += 1;
+                if !value.eq_ignore_ascii_case("chunked") {
+                    fault = Some("Transfer-Encoding is not chunked");
+                }
+            }
             hosts += usize::from(name.eq_ignore_ascii_case("host"));
         });
         if fault.is_some() {
@@ -144,6 +150,11 @@ impl Request {
             (.., 2..) => Some("more than one Host"),
             _ => None,
         }
+    }
+
+    /// Ends without an answer. The crate answers 500 when a request is dropped, unless its writer is gone.
+    pub(super) fn hang_up(self) {
+        drop(self.into_wire().map(tiny_http::Request::into_writer));
     }
 
     /// Gives the wire's own request back to the pool, which answers it.
@@ -167,11 +178,16 @@ impl Request {
         }
     }
 
-    /// Path and query as received, not decoded.
+    /// Path and query as received, not decoded. Of an absolute target (RFC 9112, section 3.2.2), as a proxy
+    /// sends it, what follows the host.
     pub fn target(&self) -> &str {
-        match &self.source {
+        let whole = match &self.source {
             Source::Wire(wire) => wire.url(),
             Source::Made { target, .. } => target,
+        };
+        match whole.strip_prefix("http://") {
+            Some(rest) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
+            None => whole,
         }
     }
 

@@ -248,10 +248,7 @@ impl Exporter {
     fn send_all(&mut self, why: Why) -> Result<(), FlushError> {
         let started_ns = self.clock.mono_ns();
         if why == Why::Tick && started_ns < self.not_before_ns {
-            return Err(FlushError::new(format!(
-                "{}: waiting to try again",
-                self.options.agent
-            )));
+            return Err(FlushError::new(&self.last_error));
         }
         if self.batches.is_empty() && !self.reachable && why != Why::Stop {
             return self.probe();
@@ -303,10 +300,8 @@ impl Exporter {
             }
             Outcome::Given(_) | Outcome::Split => {
                 self.pause_a_little();
-                Err(FlushError::new(format!(
-                    "{}: takes no traces",
-                    self.options.agent
-                )))
+                self.last_error = format!("{}: takes no traces", self.options.agent);
+                Err(FlushError::new(&self.last_error))
             }
         }
     }

@@ -338,15 +338,27 @@ impl Drop for Entry {
         if self.span_id == 0 {
             return;
         }
-        let local = ACTIVE.with_borrow_mut(|active| {
-            let mut local = active.take()?;
-            *active = local.outer.take();
-            Some(local)
-        });
+        let local = ACTIVE.with_borrow_mut(|active| take_local(active, self.span_id));
         if let Some(local) = local {
             local.finish();
         }
     }
+}
+
+/// Takes the trace of this entry span out, whether or not it is the innermost.
+fn take_local(active: &mut Option<Box<Local>>, entry_id: u64) -> Option<Box<Local>> {
+    let is_own = |local: &Local| {
+        local
+            .open
+            .first()
+            .is_some_and(|open| open.span_id == entry_id)
+    };
+    if active.as_deref().is_some_and(is_own) {
+        let mut own = active.take()?;
+        *active = own.outer.take();
+        return Some(own);
+    }
+    take_local(&mut active.as_mut()?.outer, entry_id)
 }
 
 impl Drop for Child {
@@ -422,7 +434,12 @@ impl Local {
             "runtime-id".into(),
             identity.runtime_id.clone().into(),
         );
-        for (key, value) in &identity.tags {
+        // Tags for the Agent itself go with DogStatsD, where it takes them out.
+        let own = identity
+            .tags
+            .iter()
+            .filter(|(key, _)| !key.starts_with("dd.internal."));
+        for (key, value) in own {
             if !entry.meta.iter().any(|(k, _)| k == key) {
                 entry.meta.push((key.clone().into(), value.clone().into()));
             }
@@ -611,6 +628,14 @@ mod tests {
         assert_ne!(outer.ids().1, inner.ids().1);
         drop(inner);
         assert_eq!(active().map(|c| c.span_id), Some(outer.ids().1));
+        let inner = tracer.enter(ENTRY);
+        let inner_id = inner.ids().1;
+        drop(outer);
+        assert_eq!(
+            active().map(|c| c.span_id),
+            Some(inner_id),
+            "each entry closes its own"
+        );
     }
 
     #[test]
