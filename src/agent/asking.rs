@@ -105,6 +105,7 @@ impl Views for Agent {
     fn overview(&self) -> Overview {
         let (store, now_unix_us) = (&self.inner.store, self.now_unix_us());
         let mut errors = store.list_errors();
+        errors.retain(|group| group.ignored_because.is_empty());
         errors.truncate(5);
         Overview {
             now_unix_us,
