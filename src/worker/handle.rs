@@ -1,140 +1,18 @@
-//! The one background thread: a bounded queue, a tick, a flush, a stop, caught panics, counters.
-//!
-//! A room supplies a [`Job`]; everything about threads and queues exists once, here.
-//!
-//! Invariants:
-//! - [`Handle::offer`] never blocks: what does not fit is dropped and counted.
-//! - The ledger balances at rest: `offered = taken + dropped_full + dropped_stopped + pending`.
-//! - Stop travels on its own channel, never through the bounded queue, so it cannot be lost.
-//! - A panic in a job is caught and counted, and the thread lives on.
-//!
-//! A burst costs one wake-up, not one an item: when the queue was empty the first item wakes the
-//! thread, which then lingers a few milliseconds and takes all that has come meanwhile.
-//!
-//! ```
-//! use std::time::Duration;
-//! use testapi::clock::Clock;
-//! use testapi::worker::{self, Fill, FlushError, Job, Limits, Why};
-//!
-//! struct Sum(u64);
-//! impl Job for Sum {
-//!     type Item = u64;
-//!     fn take(&mut self, item: u64) -> Fill {
-//!         self.0 += item;
-//!         Fill::Room
-//!     }
-//!     fn flush(&mut self, _why: Why) -> Result<(), FlushError> {
-//!         if self.0 == 6 { Ok(()) } else { Err(FlushError::new(format!("sum is {}", self.0))) }
-//!     }
-//! }
-//!
-//! let (handle, guard) = worker::start("dd-sum", Limits::default(), Clock::system(), Sum(0))?;
-//! for item in [1, 2, 3] {
-//!     handle.offer(item).unwrap();
-//! }
-//! assert_eq!(handle.flush(Duration::from_secs(5)), Ok(()));
-//! let stopped = guard.stop(Duration::from_secs(5));
-//! assert_eq!((stopped.left, stopped.joined), (0, true));
-//! # Ok::<(), std::io::Error>(())
-//! ```
+//! The caller's side: start, offer, ask for a flush, stop.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{self as channel, Receiver, RecvTimeoutError, Sender, TrySendError};
 
+use super::runner::{Control, Runner};
+use super::stats::Shared;
+use super::{FlushError, Job, Limits, Stats};
 use crate::clock::Clock;
-
-/// What a room does on its background thread.
-pub trait Job: Send + 'static {
-    /// What is queued. A job that only ticks uses [`std::convert::Infallible`].
-    type Item: Send + 'static;
-
-    /// Takes one item in. [`Fill::Full`] asks for a flush before the next item.
-    fn take(&mut self, item: Self::Item) -> Fill;
-
-    /// Sends what is held. An error is counted and kept as [`Stats::last_error`].
-    ///
-    /// # Errors
-    /// Whatever kept the job from sending; it decides itself what it still holds afterwards.
-    fn flush(&mut self, why: Why) -> Result<(), FlushError>;
-
-    /// Bytes that one queued item holds, for [`Limits::queue_bytes_max`].
-    fn weigh(_item: &Self::Item) -> usize {
-        size_of::<Self::Item>()
-    }
-}
-
-/// Whether a job has room for more after an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fill {
-    /// More may come before the next flush.
-    Room,
-    /// Flush now.
-    Full,
-}
-
-/// Why a flush happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The flush interval has passed.
-    Tick,
-    /// The job said [`Fill::Full`].
-    Full,
-    /// Somebody called [`Handle::flush`].
-    Asked,
-    /// The last flush before the thread ends.
-    Stop,
-}
-
-/// A flush that did not send everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlushError(String);
-
-impl FlushError {
-    /// Keeps the text of what went wrong.
-    pub fn new(what: impl fmt::Display) -> FlushError {
-        FlushError(what.to_string())
-    }
-}
-
-impl fmt::Display for FlushError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for FlushError {}
-
-/// Bounds of one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Items that may wait in the queue; one more is dropped.
-    pub queue_items_max: usize,
-    /// Bytes that the queued items may hold, as [`Job::weigh`] says; one item over is dropped.
-    pub queue_bytes_max: usize,
-    /// Time between two flushes.
-    pub flush_interval: Duration,
-    /// After the first item of a burst, how long to let more arrive before taking them all.
-    pub linger: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            queue_items_max: 8_192,
-            queue_bytes_max: 8 << 20,
-            flush_interval: Duration::from_secs(1),
-            linger: Duration::from_millis(5),
-        }
-    }
-}
 
 /// Why an offered item was not queued. Already counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,56 +46,6 @@ impl fmt::Display for AskError {
 
 impl std::error::Error for AskError {}
 
-/// Counters of one worker, the same for every room.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Items that were offered.
-    pub offered: u64,
-    /// Items that the job took.
-    pub taken: u64,
-    /// Items refused because the queue was at a bound.
-    pub dropped_full: u64,
-    /// Items refused after the stop.
-    pub dropped_stopped: u64,
-    /// Items still queued.
-    pub pending: u64,
-    /// Flushes that succeeded.
-    pub flushed: u64,
-    /// Flushes that failed.
-    pub flush_failed: u64,
-    /// Panics caught in the job.
-    pub panics: u64,
-    /// What the last flush said, if it failed. Cleared by the next that succeeds.
-    pub last_error: Option<String>,
-}
-
-/// Where every item of an exporter went, in the exporter's own unit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
-    /// What the unit is: `spans`, `samples`, `lines`.
-    pub unit: &'static str,
-    /// Handed in.
-    pub offered: u64,
-    /// Handed to the socket or the file.
-    pub sent: u64,
-    /// Given up, by reason.
-    pub dropped: Vec<(&'static str, u64)>,
-    /// Still held.
-    pub pending: u64,
-}
-
-impl Ledger {
-    /// Whether every item is accounted for. True at rest; a reading in flight may be off by what moves.
-    pub fn balances(&self) -> bool {
-        self.offered == self.sent + self.dropped_total() + self.pending
-    }
-
-    /// All drops together.
-    pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().map(|(_, count)| count).sum()
-    }
-}
-
 /// Offers items to a worker. Cheap to clone; dropping all handles does not stop the worker.
 pub struct Handle<T> {
     queue: Sender<T>,
@@ -245,28 +73,6 @@ pub struct Stopped {
     pub flushed: bool,
     /// Whether the thread ended within the deadline.
     pub joined: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    offered: AtomicU64,
-    taken: AtomicU64,
-    dropped_full: AtomicU64,
-    dropped_stopped: AtomicU64,
-    flushed: AtomicU64,
-    flush_failed: AtomicU64,
-    panics: AtomicU64,
-    queue_bytes: AtomicUsize,
-    queue_bytes_max: usize,
-    stopped: AtomicBool,
-    last_flush_ok: AtomicBool,
-    last_error: Mutex<Option<String>>,
-}
-
-enum Control {
-    Flush(Sender<Result<(), FlushError>>),
-    Wake,
-    Stop(Duration),
 }
 
 /// Starts a job on a thread of its own. `name` takes at most 15 bytes, all that Linux keeps.
@@ -411,32 +217,6 @@ impl<T> Handle<T> {
     }
 }
 
-impl Shared {
-    fn stats(&self) -> Stats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        // Outcomes before offers: a reading in flight then shows too many pending, never too few.
-        let taken = read(&self.taken);
-        let dropped_full = read(&self.dropped_full);
-        let dropped_stopped = read(&self.dropped_stopped);
-        let offered = read(&self.offered);
-        Stats {
-            offered,
-            taken,
-            dropped_full,
-            dropped_stopped,
-            pending: offered.saturating_sub(taken + dropped_full + dropped_stopped),
-            flushed: read(&self.flushed),
-            flush_failed: read(&self.flush_failed),
-            panics: read(&self.panics),
-            last_error: self
-                .last_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        }
-    }
-}
-
 impl Guard {
     /// The worker's thread name.
     pub fn name(&self) -> &'static str {
@@ -471,180 +251,12 @@ impl Drop for Guard {
     }
 }
 
-struct Runner<J: Job> {
-    job: J,
-    items: Receiver<J::Item>,
-    orders: Receiver<Control>,
-    limits: Limits,
-    clock: Clock,
-    shared: Arc<Shared>,
-}
-
-enum Next {
-    Go,
-    End,
-}
-
-impl<J: Job> Runner<J> {
-    fn run(&mut self) {
-        let interval_ns = u64::try_from(self.limits.flush_interval.as_nanos()).unwrap_or(u64::MAX);
-        let mut tick_at_ns = self.clock.mono_ns().saturating_add(interval_ns);
-        loop {
-            let until_tick = tick_at_ns.saturating_sub(self.clock.mono_ns());
-            if let Next::End = self.wait(Duration::from_nanos(until_tick)) {
-                return;
-            }
-            self.drain_until(tick_at_ns);
-            let now_ns = self.clock.mono_ns();
-            if now_ns >= tick_at_ns {
-                let _ = self.flush(Why::Tick);
-                // The next tick keeps its phase; ticks missed during a long flush are not made up.
-                let missed = (now_ns - tick_at_ns) / interval_ns.max(1);
-                tick_at_ns = tick_at_ns.saturating_add((missed + 1).saturating_mul(interval_ns));
-            }
-        }
-    }
-
-    /// Sleeps until an item, an order or the tick; after a first item lets more gather.
-    fn wait(&mut self, until_tick: Duration) -> Next {
-        channel::select! {
-            recv(self.orders) -> order => return self.obey(order),
-            recv(self.items) -> item => if let Ok(item) = item {
-                self.take(item);
-            } else {
-                // Every handle is gone: only orders can come now.
-                return match self.orders.recv_timeout(until_tick) {
-                    Err(RecvTimeoutError::Timeout) => Next::Go,
-                    Ok(order) => self.obey(Ok(order)),
-                    Err(RecvTimeoutError::Disconnected) => Next::End,
-                };
-            },
-            default(until_tick) => return Next::Go,
-        }
-        match self.orders.recv_timeout(self.limits.linger.min(until_tick)) {
-            Ok(order) => self.obey(Ok(order)),
-            Err(_) => Next::Go,
-        }
-    }
-
-    fn obey(&mut self, order: Result<Control, channel::RecvError>) -> Next {
-        match order {
-            Ok(Control::Wake) => Next::Go,
-            Ok(Control::Flush(reply)) => {
-                // Only what is queued now, or a busy caller could keep the answer away for ever.
-                self.drain(self.items.len() as u64);
-                let outcome = self.flush(Why::Asked);
-                let _ = reply.send(outcome);
-                Next::Go
-            }
-            Ok(Control::Stop(deadline)) => {
-                self.stop(deadline);
-                Next::End
-            }
-            Err(_) => {
-                self.stop(Duration::from_secs(2));
-                Next::End
-            }
-        }
-    }
-
-    fn stop(&mut self, deadline: Duration) {
-        self.shared.stopped.store(true, Ordering::Release);
-        let deadline_ns = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-        let end_ns = self.clock.mono_ns().saturating_add(deadline_ns);
-        while !self.items.is_empty() && self.clock.mono_ns() < end_ns {
-            self.drain(1_024);
-        }
-        let _ = self.flush(Why::Stop);
-        // An offer that passed the check just before the stop may still have come in.
-        if !self.items.is_empty() && self.clock.mono_ns() < end_ns {
-            self.drain(self.items.len() as u64);
-            let _ = self.flush(Why::Stop);
-        }
-    }
-
-    /// Takes what is queued, but looks up now and then: callers who are faster than the job never let
-    /// the queue run empty, and must not keep ticks and orders away for ever.
-    fn drain_until(&mut self, tick_at_ns: u64) {
-        loop {
-            self.drain(1_024);
-            let due = self.clock.mono_ns() >= tick_at_ns;
-            if due || self.items.is_empty() || !self.orders.is_empty() {
-                return;
-            }
-        }
-    }
-
-    fn drain(&mut self, items_max: u64) {
-        for _ in 0..items_max {
-            match self.items.try_recv() {
-                Ok(item) => self.take(item),
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn take(&mut self, item: J::Item) {
-        self.shared
-            .queue_bytes
-            .fetch_sub(J::weigh(&item), Ordering::Relaxed);
-        let fill = catch_unwind(AssertUnwindSafe(|| self.job.take(item)));
-        self.shared.taken.fetch_add(1, Ordering::Relaxed);
-        match fill {
-            Ok(Fill::Room) => {}
-            Ok(Fill::Full) => drop(self.flush(Why::Full)),
-            Err(panic) => self.note_panic(&*panic),
-        }
-    }
-
-    fn flush(&mut self, why: Why) -> Result<(), FlushError> {
-        let outcome = match catch_unwind(AssertUnwindSafe(|| self.job.flush(why))) {
-            Ok(outcome) => outcome,
-            Err(panic) => {
-                self.note_panic(&*panic);
-                Err(FlushError::new(format!("panic: {}", panic_text(&*panic))))
-            }
-        };
-        let counter = if outcome.is_ok() {
-            &self.shared.flushed
-        } else {
-            &self.shared.flush_failed
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.shared
-            .last_flush_ok
-            .store(outcome.is_ok(), Ordering::Relaxed);
-        let error = outcome.as_ref().err().map(ToString::to_string);
-        *self
-            .shared
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = error;
-        outcome
-    }
-
-    fn note_panic(&self, panic: &(dyn Any + Send)) {
-        self.shared.panics.fetch_add(1, Ordering::Relaxed);
-        let text = format!("panic: {}", panic_text(panic));
-        *self
-            .shared
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(text);
-    }
-}
-
-/// The text of a caught panic, where it has one.
-pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("panic without text")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
+
+    use super::super::{Fill, Why};
     use super::*;
 
     const DEADLINE: Duration = Duration::from_secs(10);
