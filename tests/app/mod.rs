@@ -1,0 +1,8 @@
+//! The program, from its command line to its last line.
+
+mod agent;
+mod agentless;
+mod command_line;
+mod descriptors;
+mod end_to_end;
+mod errors;
