@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use super::DEADLINE;
 
@@ -41,12 +42,19 @@ pub(crate) fn get(to: SocketAddr, path: &str) -> Reply {
 /// `Host`, `Connection` and `Content-Length` are added where `headers` do not say them.
 #[track_caller]
 pub(crate) fn ask(to: SocketAddr, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-    try_ask(to, line, headers, body).unwrap_or_else(|error| panic!("{line} to {to}: {error}"))
+    try_ask(to, line, (headers, body), DEADLINE)
+        .unwrap_or_else(|error| panic!("{line} to {to}: {error}"))
 }
 
-fn try_ask(to: SocketAddr, line: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Reply> {
-    let mut stream = TcpStream::connect_timeout(&to, DEADLINE)?;
-    stream.set_read_timeout(Some(DEADLINE))?;
+/// As [`ask`], where no answer is an answer too.
+pub(crate) fn try_ask(
+    to: SocketAddr,
+    line: &str,
+    (headers, body): (&[(&str, &str)], &[u8]),
+    timeout: Duration,
+) -> io::Result<Reply> {
+    let mut stream = TcpStream::connect_timeout(&to, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
     let (host, length) = (to.to_string(), body.len().to_string());
     let defaults = [
         ("Host", &*host),
