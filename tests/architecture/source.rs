@@ -1,372 +1,26 @@
-//! The plan of the house, read from the source: who may name whom, where threads start, who reads the
-//! environment. A plan that nobody checks is wrong within a month.
-//!
-//! The scan is by hand and knows just enough Rust: comments, texts and what stands under `#[cfg(test)]`
-//! are blanked out, the rest is looked through for paths.
+//! Source files as a scan sees them: comments, texts and tests blanked out, the rest as words.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A room, the rooms it may name beside itself, and the crates it may name beside std.
-type Room = (
-    &'static str,
-    &'static [&'static str],
-    &'static [&'static str],
-);
-
-const ROOMS: &[Room] = &[
-    ("clock", &[], &[]),
-    ("identity", &[], &["fastrand"]),
-    ("worker", &["clock"], &["crossbeam_channel"]),
-    ("http", &["clock"], &["httparse"]),
-    ("dogstatsd", &["worker", "clock", "identity"], &["fastrand"]),
-    (
-        "trace",
-        &["worker", "http", "clock", "identity"],
-        &["rmp_serde", "serde", "serde_json", "fastrand"],
-    ),
-    ("prometheus", &["worker", "clock"], &[]),
-    // serde beside serde_json: the bound of its one generic function is `serde::Serialize`.
-    (
-        "log",
-        &["worker", "clock", "identity"],
-        &["serde", "serde_json", "chrono"],
-    ),
-    (
-        "server",
-        &["clock"],
-        &["tiny_http", "serde_json", "httpdate"],
-    ),
-    (
-        "api",
-        &[
-            "server",
-            "clock",
-            "worker",
-            "http",
-            "dogstatsd",
-            "trace",
-            "prometheus",
-            "log",
-        ],
-        &["serde_json"],
-    ),
-    (
-        "agent",
-        &["server", "worker", "http", "clock"],
-        &["serde", "serde_json", "rmp_serde"],
-    ),
-    (
-        "config",
-        &["dogstatsd", "trace", "log", "server", "http", "identity"],
-        &[],
-    ),
-    (
-        "app",
-        &[
-            "clock",
-            "identity",
-            "worker",
-            "http",
-            "dogstatsd",
-            "trace",
-            "prometheus",
-            "log",
-            "server",
-            "api",
-            "agent",
-            "config",
-        ],
-        &[],
-    ),
-    ("lib", &[], &[]),
-    (
-        "main",
-        &["app", "clock", "config"],
-        &["clap", "signal_hook"],
-    ),
-    (
-        "loadgen",
-        &["http", "server", "worker", "clock"],
-        &["fastrand", "hdrhistogram"],
-    ),
-    (
-        "demo",
-        &["http", "server", "worker", "clock", "app", "loadgen"],
-        &["clap", "signal_hook"],
-    ),
-];
-
-const EXPORTERS: [&str; 4] = ["dogstatsd", "trace", "prometheus", "log"];
-
-/// Threads are counted on one hand, so that each has a name and somebody who joins it.
-const THREADS_START_IN: &[&str] = &[
-    "src/worker.rs",
-    "src/server/pool.rs",
-    "src/server/answer.rs",
-    "src/agent/listener.rs",
-    "loadgen/src/user.rs",
-];
-
-const ENVIRONMENT_IS_READ_IN: &[&str] = &["src/main.rs", "loadgen/src/bin/demo.rs"];
-
-const LINES_MAX: usize = 400;
-
-/// Files over the limit, with what keeps each in one piece. One that has shrunk must leave the list.
-const LONGER: &[(&str, usize, &str)] = &[
-    (
-        "src/worker.rs",
-        640,
-        "handle, thread and guard are one protocol over the same counters",
-    ),
-    (
-        "src/trace/span.rs",
-        560,
-        "entry, child and the thread's trace share one private state",
-    ),
-    (
-        "src/server/pool.rs",
-        470,
-        "leader and standby hand one seat to and fro",
-    ),
-    (
-        "src/trace/exporter.rs",
-        430,
-        "batches and the verdict on each answer change together",
-    ),
-    (
-        "loadgen/src/bin/demo.rs",
-        470,
-        "a program: command line, start, table, stop",
-    ),
-];
-
-#[test]
-fn no_room_names_what_its_row_does_not_allow() {
-    let mut wrong = Vec::new();
-    for file in sources() {
-        let room = ROOMS.iter().find(|(name, ..)| *name == file.room);
-        let Some((_, rooms, crates)) = room else {
-            wrong.push(format!("{}: {} has no row", file.path, file.room));
-            continue;
-        };
-        for named in file.names() {
-            let allowed = match named.what {
-                Named::Room(ref name) => *name == file.room || rooms.contains(&&**name),
-                Named::Crate(ref name) => crates.contains(&&**name),
-            };
-            if !allowed {
-                wrong.push(format!("{}:{}: {:?}", file.path, named.line, named.what));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "not in the table: {wrong:#?}");
-}
-
-/// The table could be made to allow anything; these rows it must never have.
-#[test]
-fn the_table_itself_keeps_the_walls() {
-    for (room, rooms, crates) in ROOMS {
-        for exporter in EXPORTERS {
-            let apart = EXPORTERS.contains(room) || *room == "agent";
-            assert!(!(apart && rooms.contains(&exporter)), "{room}: {exporter}");
-        }
-        let over_all = ["app", "main"].contains(room);
-        assert!(over_all || !rooms.contains(&"config"), "{room}: config");
-        for (name, owners) in [
-            ("tiny_http", &["server"][..]),
-            ("crossbeam_channel", &["worker"]),
-            ("chrono", &["log"]),
-            ("httparse", &["http"]),
-            ("rmp_serde", &["trace", "agent"]),
-        ] {
-            assert!(
-                !crates.contains(&name) || owners.contains(room),
-                "{room}: {name}"
-            );
-        }
-    }
-}
-
-#[test]
-fn msgpack_is_read_in_decode_alone() {
-    check("rmp_serde in the agent", |file| {
-        let outside = file.room == "agent" && !file.path.starts_with("src/agent/decode/");
-        let named = |n: &Mention| n.what == Named::Crate("rmp_serde".to_string());
-        lines(file.names().into_iter().filter(|n| outside && named(n)))
-    });
-}
-
-#[test]
-fn threads_start_in_five_files() {
-    check("starts a thread", |file| {
-        let allowed = THREADS_START_IN.contains(&&*file.path);
-        let calls = ["spawn", "scope", "Builder"];
-        let mut found = file.calls_of("thread", &calls);
-        found.retain(|_| !allowed);
-        found
-    });
-}
-
-#[test]
-fn the_environment_is_read_in_two_files_and_set_in_none() {
-    check("reads the environment", |file| {
-        let allowed = ENVIRONMENT_IS_READ_IN.contains(&&*file.path);
-        let mut found = file.calls_of("env", &["var", "vars", "var_os", "vars_os"]);
-        found.retain(|_| !allowed);
-        found
-    });
-    check("sets the environment", |file| file.words("set_var"));
-    check("unsets the environment", |file| file.words("remove_var"));
-}
-
-#[test]
-fn nothing_is_unsafe() {
-    check("unsafe", |file| file.words("unsafe"));
-}
-
-#[test]
-fn every_file_says_what_it_is_and_is_short() {
-    check("does not open with //!", |file| {
-        let opens = file.text.starts_with("//! ");
-        if opens { Vec::new() } else { vec![1] }
-    });
-    check("is too long before its tests, or no longer is", |file| {
-        let lines = file.lines_before_tests();
-        let max = match LONGER.iter().find(|(path, ..)| *path == file.path) {
-            Some((_, max, _)) if lines > LINES_MAX => *max,
-            Some(_) => 0,
-            None => LINES_MAX,
-        };
-        if lines <= max {
-            Vec::new()
-        } else {
-            vec![lines]
-        }
-    });
-}
-
-#[test]
-fn front_doors_hold_no_logic() {
-    check("a fn in mod.rs", |file| {
-        let door = file.path.ends_with("/mod.rs");
-        if door { file.words("fn") } else { Vec::new() }
-    });
-}
-
-#[test]
-fn the_scan_sees_what_it_should_and_nothing_else() {
-    #[track_caller]
-    fn sees(rule: &str, text: &str, expected: &[&str]) {
-        let path = "src/trace/span.rs";
-        let file = Source::of(path, text.to_string());
-        let mut names: Vec<String> = file
-            .names()
-            .into_iter()
-            .map(|named| match named.what {
-                Named::Room(name) => name,
-                Named::Crate(name) => format!("{name}!"),
-            })
-            .collect();
-        names.retain(|name| name != "trace");
-        assert_eq!(names, expected, "{rule}");
-    }
-    sees("nothing", "", &[]);
-    sees("a path", "use crate::log::Record;", &["log"]);
-    sees("a path in code", "let x = crate::log::start();", &["log"]);
-    sees(
-        "a group",
-        "use crate::{log, api::{a, b}, self};",
-        &["log", "api"],
-    );
-    sees("a group of one room", "use crate::trace::{log, api};", &[]);
-    sees("over the wall", "use super::super::log;", &["log"]);
-    sees("a neighbour", "use super::log; use self::api::x;", &[]);
-    sees("its own room", "pub(in crate::trace) fn f() {}", &[]);
-    sees("a crate", "use serde_json::json;", &["serde_json!"]);
-    sees(
-        "a crate, bare",
-        "use tiny_http; use chrono as c;",
-        &["tiny_http!", "chrono!"],
-    );
-    sees(
-        "a crate from the root",
-        "::serde_json::from_str(x)",
-        &["serde_json!"],
-    );
-    sees("a module named as a crate", "x::serde_json::y()", &[]);
-    sees(
-        "a comment",
-        "// crate::log\n/* crate::api /* */ crate::log */",
-        &[],
-    );
-    sees("a doc", "/// use crate::log;\n//! crate::api", &[]);
-    sees(
-        "a text",
-        r###"let a = ("crate::log", r#"crate::api " "#, b"\"crate::log");"###,
-        &[],
-    );
-    sees(
-        "letters and lifetimes",
-        "fn f<'a>(c: char) { c == '\"' } use crate::log;",
-        &["log"],
-    );
-    sees("tests", "#[cfg(test)]\nmod tests { use crate::log; }", &[]);
-    sees(
-        "after tests",
-        "#[cfg(test)] mod t { {} } use crate::api;",
-        &["api"],
-    );
-    sees(
-        "a test file",
-        "#[cfg(test)] mod tests; use crate::api;",
-        &["api"],
-    );
-}
-
-/// Fails with `file:line` of all that `find` gives.
-#[track_caller]
-fn check(what: &str, find: impl Fn(&Source) -> Vec<usize>) {
-    let files = sources();
-    assert!(
-        files.len() > 80,
-        "the scan has lost its way: {}",
-        files.len()
-    );
-    let found: Vec<String> = files
-        .iter()
-        .flat_map(|file| {
-            find(file)
-                .into_iter()
-                .map(|line| format!("{}:{line}", file.path))
-        })
-        .collect();
-    assert!(found.is_empty(), "{what}: {found:#?}");
-}
-
-fn lines(mentions: impl Iterator<Item = Mention>) -> Vec<usize> {
-    mentions.map(|named| named.line).collect()
-}
-
 /// One source file that is not a test.
-struct Source {
-    path: String,
-    room: String,
-    text: String,
-    /// Without comments, texts and tests; every line where it was.
-    code: String,
+pub(super) struct Source {
+    pub(super) path: String,
+    pub(super) room: String,
+    pub(super) text: String,
+    /// Of what is left without comments, texts and tests.
     tokens: Vec<Token>,
 }
 
 #[derive(Debug)]
-struct Mention {
-    what: Named,
-    line: usize,
+pub(super) struct Mention {
+    pub(super) what: Named,
+    pub(super) line: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Named {
+pub(super) enum Named {
     Room(String),
     Crate(String),
 }
@@ -377,7 +31,7 @@ struct Token {
     line: usize,
 }
 
-fn sources() -> &'static [Source] {
+pub(super) fn sources() -> &'static [Source] {
     static SOURCES: OnceLock<Vec<Source>> = OnceLock::new();
     SOURCES.get_or_init(read_sources)
 }
@@ -447,7 +101,6 @@ impl Source {
             path: path.to_string(),
             room: room.to_string(),
             tokens: tokens(&code),
-            code,
             text,
         }
     }
@@ -462,7 +115,7 @@ impl Source {
     }
 
     /// Every room and every crate that a path begins with.
-    fn names(&self) -> Vec<Mention> {
+    pub(super) fn names(&self) -> Vec<Mention> {
         let crates = dependencies();
         let mut found = Vec::new();
         for at in 0..self.tokens.len() {
@@ -540,13 +193,13 @@ impl Source {
     }
 
     /// Lines with that word.
-    fn words(&self, word: &str) -> Vec<usize> {
+    pub(super) fn words(&self, word: &str) -> Vec<usize> {
         let found = self.tokens.iter().filter(|token| token.text == word);
         found.map(|token| token.line).collect()
     }
 
     /// Lines with `module::call`, or with `use` of it.
-    fn calls_of(&self, module: &str, calls: &[&str]) -> Vec<usize> {
+    pub(super) fn calls_of(&self, module: &str, calls: &[&str]) -> Vec<usize> {
         let mut found = Vec::new();
         for at in 0..self.tokens.len() {
             if self.tokens[at].text == module && self.is(at + 1, "::") {
@@ -563,7 +216,7 @@ impl Source {
         found
     }
 
-    fn lines_before_tests(&self) -> usize {
+    pub(super) fn lines_before_tests(&self) -> usize {
         let all = self.text.lines().count();
         let code = blank_texts(&self.text);
         let tests = code.find("#[cfg(test)]\nmod tests {");
@@ -709,4 +362,74 @@ fn blank_tests(code: &str) -> String {
         .map(|c| if c == '\n' { c } else { ' ' });
     let blank: String = blank.collect();
     blank_tests(&format!("{}{blank}{}", &code[..start], &code[end..]))
+}
+
+#[test]
+fn the_scan_sees_what_it_should_and_nothing_else() {
+    #[track_caller]
+    fn sees(rule: &str, text: &str, expected: &[&str]) {
+        let path = "src/trace/span.rs";
+        let file = Source::of(path, text.to_string());
+        let mut names: Vec<String> = file
+            .names()
+            .into_iter()
+            .map(|named| match named.what {
+                Named::Room(name) => name,
+                Named::Crate(name) => format!("{name}!"),
+            })
+            .collect();
+        names.retain(|name| name != "trace");
+        assert_eq!(names, expected, "{rule}");
+    }
+    sees("nothing", "", &[]);
+    sees("a path", "use crate::log::Record;", &["log"]);
+    sees("a path in code", "let x = crate::log::start();", &["log"]);
+    sees(
+        "a group",
+        "use crate::{log, api::{a, b}, self};",
+        &["log", "api"],
+    );
+    sees("a group of one room", "use crate::trace::{log, api};", &[]);
+    sees("over the wall", "use super::super::log;", &["log"]);
+    sees("a neighbour", "use super::log; use self::api::x;", &[]);
+    sees("its own room", "pub(in crate::trace) fn f() {}", &[]);
+    sees("a crate", "use serde_json::json;", &["serde_json!"]);
+    sees(
+        "a crate, bare",
+        "use tiny_http; use chrono as c;",
+        &["tiny_http!", "chrono!"],
+    );
+    sees(
+        "a crate from the root",
+        "::serde_json::from_str(x)",
+        &["serde_json!"],
+    );
+    sees("a module named as a crate", "x::serde_json::y()", &[]);
+    sees(
+        "a comment",
+        "// crate::log\n/* crate::api /* */ crate::log */",
+        &[],
+    );
+    sees("a doc", "/// use crate::log;\n//! crate::api", &[]);
+    sees(
+        "a text",
+        r###"let a = ("crate::log", r#"crate::api " "#, b"\"crate::log");"###,
+        &[],
+    );
+    sees(
+        "letters and lifetimes",
+        "fn f<'a>(c: char) { c == '\"' } use crate::log;",
+        &["log"],
+    );
+    sees("tests", "#[cfg(test)]\nmod tests { use crate::log; }", &[]);
+    sees(
+        "after tests",
+        "#[cfg(test)] mod t { {} } use crate::api;",
+        &["api"],
+    );
+    sees(
+        "a test file",
+        "#[cfg(test)] mod tests; use crate::api;",
+        &["api"],
+    );
 }
