@@ -86,6 +86,11 @@ fn a_line_is_exactly_this() {
             read(Status::Info, "a\"b\\c\nd\0\u{1f980}"),
         ),
     );
+}
+
+#[test]
+fn everything_a_record_can_hold_has_its_key() {
+    let who = r#""dd.service":"shop","dd.env":"dev","dd.version":"1.2""#;
     let fields = [
         ("http.status_code", Value::U64(500)),
         ("http.method", Value::Str("GET")),

@@ -163,7 +163,7 @@ fn every_field_of_every_span_arrives() {
     let rig = Rig::new(&shop());
     let (trace_id, [entry_id, child_id]) = one_trace(&rig);
     let (high, low) = ((trace_id >> 64) as u64, trace_id as u64);
-    assert_eq!(high, START / 1_000_000_000 << 32, "seconds, then zeros");
+    assert_eq!(high, (START / 1_000_000_000) << 32, "seconds, then zeros");
     let entry = Span {
         service: "shop".into(),
         name: "http.request".into(),
