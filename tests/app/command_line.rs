@@ -1,0 +1,104 @@
+//! The command line: help, mistakes, exit codes.
+
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Command, Output};
+
+use testapi::config::VARS;
+
+use crate::support::{FakeAgent, Program};
+
+fn output(args: &[&str]) -> Output {
+    let mut command = Command::new(Program::PATH);
+    command.env_clear().args(args).output().unwrap()
+}
+
+#[test]
+fn help_names_every_setting() {
+    for args in [&["--help"][..], &["serve", "--help"]] {
+        let Output { status, stdout, .. } = output(args);
+        let text = String::from_utf8(stdout).unwrap();
+        assert_eq!(status.code(), Some(0));
+        for var in VARS {
+            let line = text.lines().find(|line| line.trim() == var.name);
+            assert!(line.is_some(), "{} is not in {text}", var.name);
+        }
+        assert!(text.contains("--bind") && text.contains("--workers"));
+    }
+    let text = String::from_utf8(output(&["agent", "--help"]).stdout).unwrap();
+    for flag in [
+        "--receiver-bind",
+        "--dogstatsd-bind",
+        "--dogstatsd-socket",
+        "--page-bind",
+        "--host",
+        "--tail",
+        "--from-start",
+        "--scrape",
+        "--scrape-interval",
+    ] {
+        assert!(text.contains(flag), "{flag} is not in {text}");
+    }
+}
+
+#[test]
+fn what_is_not_a_flag_is_refused() {
+    for args in [&["--bnid", "x"][..], &["--workers", "0"], &["fly"]] {
+        let Output { status, stderr, .. } = output(args);
+        let text = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(2), "{args:?}");
+        assert!(text.contains(args[0]), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_wrong_setting_is_told_and_the_api_serves_all_the_same() {
+    let agent = FakeAgent::start();
+    let mut env = agent.env();
+    for (name, value) in [
+        ("DD_TRACE_ENABLED", "maybe"),
+        ("DD_DOGSTATSD_PROT", "8125"),
+        ("DD_API_KEY", "the Agent's own, not ours"),
+    ] {
+        env.push((name.to_string(), value.to_string()));
+    }
+    let program = Program::serve(&env);
+    let to = program.address();
+    assert_eq!(crate::support::get(to, "/health").status, 200);
+    let stderr = program.terminate().stderr;
+    assert_eq!(
+        stderr[..2],
+        [
+            "testapi: DD_TRACE_ENABLED=\"maybe\": takes true or false; kept true",
+            "testapi: DD_DOGSTATSD_PROT is not read here; did you mean DD_DOGSTATSD_PORT?",
+        ]
+    );
+}
+
+#[test]
+fn a_taken_port_ends_with_2_and_the_flag_to_change() {
+    #[track_caller]
+    fn check(args: &[&str], taken: &str, named: &str) {
+        let ended = Program::start(args, &[]).end();
+        let text = ended.stderr.join("\n");
+        assert_eq!(ended.code, Some(2), "{text}");
+        assert!(text.contains(taken) && text.contains(named), "{text}");
+        assert_eq!(ended.stderr.len(), 1, "{text}");
+    }
+    let tcp_socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = tcp_socket.local_addr().unwrap().to_string();
+    let udp_socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = udp_socket.local_addr().unwrap().to_string();
+    check(&["--bind", &tcp], &tcp, "--bind or TESTAPI_BIND");
+    let any = "127.0.0.1:0";
+    for (flag, taken) in [
+        ("--receiver-bind", &tcp),
+        ("--dogstatsd-bind", &udp),
+        ("--page-bind", &tcp),
+    ] {
+        let mut args = vec!["agent"];
+        for other in ["--receiver-bind", "--dogstatsd-bind", "--page-bind"] {
+            args.extend([other, if other == flag { taken } else { any }]);
+        }
+        check(&args, taken, flag);
+    }
+}

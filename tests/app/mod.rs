@@ -1,0 +1,7 @@
+//! The program, from its command line to its last line.
+
+mod agent;
+mod agentless;
+mod command_line;
+mod end_to_end;
+mod errors;

@@ -1,0 +1,274 @@
+//! Who may name whom, where threads start, who reads the environment, what a file looks like.
+
+use super::source::{Mention, Named, Source, sources};
+
+/// A room, the rooms it may name beside itself, and the crates it may name beside std.
+type Room = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const ROOMS: &[Room] = &[
+    ("clock", &[], &[]),
+    ("identity", &[], &["fastrand"]),
+    ("worker", &["clock"], &["crossbeam_channel"]),
+    ("http", &["clock"], &["httparse"]),
+    ("dogstatsd", &["worker", "clock", "identity"], &["fastrand"]),
+    (
+        "trace",
+        &["worker", "http", "clock", "identity"],
+        &["rmp_serde", "serde", "serde_json", "fastrand"],
+    ),
+    ("prometheus", &["worker", "clock"], &[]),
+    // serde beside serde_json: the bound of its one generic function is `serde::Serialize`.
+    (
+        "log",
+        &["worker", "clock", "identity"],
+        &["serde", "serde_json", "chrono"],
+    ),
+    (
+        "server",
+        &["clock"],
+        &["tiny_http", "serde_json", "httpdate"],
+    ),
+    (
+        "api",
+        &[
+            "server",
+            "clock",
+            "worker",
+            "http",
+            "dogstatsd",
+            "trace",
+            "prometheus",
+            "log",
+        ],
+        &["serde_json"],
+    ),
+    (
+        "agent",
+        &["server", "worker", "http", "clock"],
+        &["serde", "serde_json", "rmp_serde"],
+    ),
+    (
+        "config",
+        &["dogstatsd", "trace", "log", "server", "http", "identity"],
+        &[],
+    ),
+    (
+        "app",
+        &[
+            "clock",
+            "identity",
+            "worker",
+            "http",
+            "dogstatsd",
+            "trace",
+            "prometheus",
+            "log",
+            "server",
+            "api",
+            "agent",
+            "config",
+        ],
+        &[],
+    ),
+    ("lib", &[], &[]),
+    (
+        "main",
+        &["app", "clock", "config"],
+        &["clap", "signal_hook"],
+    ),
+    (
+        "loadgen",
+        &["http", "server", "worker", "clock"],
+        &["fastrand", "hdrhistogram"],
+    ),
+    (
+        "demo",
+        &["http", "server", "worker", "clock", "app", "loadgen"],
+        &["clap", "signal_hook"],
+    ),
+];
+
+const EXPORTERS: [&str; 4] = ["dogstatsd", "trace", "prometheus", "log"];
+
+/// Threads are counted on one hand, so that each has a name and somebody who joins it.
+const THREADS_START_IN: &[&str] = &[
+    "src/worker.rs",
+    "src/server/pool.rs",
+    "src/server/answer.rs",
+    "src/agent/listener.rs",
+    "loadgen/src/user.rs",
+];
+
+const ENVIRONMENT_IS_READ_IN: &[&str] = &["src/main.rs", "loadgen/src/bin/demo.rs"];
+
+const LINES_MAX: usize = 400;
+
+/// Files over the limit, with what keeps each in one piece. One that has shrunk must leave the list.
+const LONGER: &[(&str, usize, &str)] = &[
+    (
+        "src/worker.rs",
+        640,
+        "handle, thread and guard are one protocol over the same counters",
+    ),
+    (
+        "src/trace/span.rs",
+        560,
+        "entry, child and the thread's trace share one private state",
+    ),
+    (
+        "src/server/pool.rs",
+        470,
+        "leader and standby hand one seat to and fro",
+    ),
+    (
+        "src/trace/exporter.rs",
+        430,
+        "batches and the verdict on each answer change together",
+    ),
+    (
+        "loadgen/src/bin/demo.rs",
+        470,
+        "a program: command line, start, table, stop",
+    ),
+];
+
+#[test]
+fn no_room_names_what_its_row_does_not_allow() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let room = ROOMS.iter().find(|(name, ..)| *name == file.room);
+        let Some((_, rooms, crates)) = room else {
+            wrong.push(format!("{}: {} has no row", file.path, file.room));
+            continue;
+        };
+        for named in file.names() {
+            let allowed = match named.what {
+                Named::Room(ref name) => *name == file.room || rooms.contains(&&**name),
+                Named::Crate(ref name) => crates.contains(&&**name),
+            };
+            if !allowed {
+                wrong.push(format!("{}:{}: {:?}", file.path, named.line, named.what));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not in the table: {wrong:#?}");
+}
+
+/// The table could be made to allow anything; these rows it must never have.
+#[test]
+fn the_table_itself_keeps_the_walls() {
+    for (room, rooms, crates) in ROOMS {
+        for exporter in EXPORTERS {
+            let apart = EXPORTERS.contains(room) || *room == "agent";
+            assert!(!(apart && rooms.contains(&exporter)), "{room}: {exporter}");
+        }
+        let over_all = ["app", "main"].contains(room);
+        assert!(over_all || !rooms.contains(&"config"), "{room}: config");
+        for (name, owners) in [
+            ("tiny_http", &["server"][..]),
+            ("crossbeam_channel", &["worker"]),
+            ("chrono", &["log"]),
+            ("httparse", &["http"]),
+            ("rmp_serde", &["trace", "agent"]),
+        ] {
+            assert!(
+                !crates.contains(&name) || owners.contains(room),
+                "{room}: {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn msgpack_is_read_in_decode_alone() {
+    check("rmp_serde in the agent", |file| {
+        let outside = file.room == "agent" && !file.path.starts_with("src/agent/decode/");
+        let named = |n: &Mention| n.what == Named::Crate("rmp_serde".to_string());
+        lines(file.names().into_iter().filter(|n| outside && named(n)))
+    });
+}
+
+#[test]
+fn threads_start_in_five_files() {
+    check("starts a thread", |file| {
+        let allowed = THREADS_START_IN.contains(&&*file.path);
+        let calls = ["spawn", "scope", "Builder"];
+        let mut found = file.calls_of("thread", &calls);
+        found.retain(|_| !allowed);
+        found
+    });
+}
+
+#[test]
+fn the_environment_is_read_in_two_files_and_set_in_none() {
+    check("reads the environment", |file| {
+        let allowed = ENVIRONMENT_IS_READ_IN.contains(&&*file.path);
+        let mut found = file.calls_of("env", &["var", "vars", "var_os", "vars_os"]);
+        found.retain(|_| !allowed);
+        found
+    });
+    check("sets the environment", |file| file.words("set_var"));
+    check("unsets the environment", |file| file.words("remove_var"));
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    check("unsafe", |file| file.words("unsafe"));
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short() {
+    check("does not open with //!", |file| {
+        let opens = file.text.starts_with("//! ");
+        if opens { Vec::new() } else { vec![1] }
+    });
+    check("is too long before its tests, or no longer is", |file| {
+        let lines = file.lines_before_tests();
+        let max = match LONGER.iter().find(|(path, ..)| *path == file.path) {
+            Some((_, max, _)) if lines > LINES_MAX => *max,
+            Some(_) => 0,
+            None => LINES_MAX,
+        };
+        if lines <= max {
+            Vec::new()
+        } else {
+            vec![lines]
+        }
+    });
+}
+
+#[test]
+fn front_doors_hold_no_logic() {
+    check("a fn in mod.rs", |file| {
+        let door = file.path.ends_with("/mod.rs");
+        if door { file.words("fn") } else { Vec::new() }
+    });
+}
+
+/// Fails with `file:line` of all that `find` gives.
+#[track_caller]
+fn check(what: &str, find: impl Fn(&Source) -> Vec<usize>) {
+    let files = sources();
+    assert!(
+        files.len() > 80,
+        "the scan has lost its way: {}",
+        files.len()
+    );
+    let found: Vec<String> = files
+        .iter()
+        .flat_map(|file| {
+            find(file)
+                .into_iter()
+                .map(|line| format!("{}:{line}", file.path))
+        })
+        .collect();
+    assert!(found.is_empty(), "{what}: {found:#?}");
+}
+
+fn lines(mentions: impl Iterator<Item = Mention>) -> Vec<usize> {
+    mentions.map(|named| named.line).collect()
+}

@@ -1,0 +1,15 @@
+//! What tests share: an Agent that only records, the program under test, one HTTP exchange, a folder.
+//!
+//! Nothing here names a room of the library: a fault there must not hide itself here.
+
+mod exchange;
+mod fake_agent;
+mod folder;
+mod program;
+mod wait;
+
+pub(crate) use exchange::{Reply, ask, get};
+pub(crate) use fake_agent::{FakeAgent, Received, Seen, env_of};
+pub(crate) use folder::Folder;
+pub(crate) use program::{Ended, Program};
+pub(crate) use wait::{DEADLINE, Until};
