@@ -368,6 +368,9 @@ impl Sink {
                 if lines > 0 && batches.offer(self.fresh.clone()).is_err() {
                     self.counts.stdout_lost.fetch_add(lines, Ordering::Relaxed);
                 }
+                if why == Why::Asked {
+                    let _ = batches.flush(STDOUT_STOP_WAIT);
+                }
                 if why == Why::Stop
                     && let Some(guard) = guard.take()
                 {

@@ -4,6 +4,9 @@
 //!   (so is a write timeout; a read timeout would end the accept loop, so it is never set).
 //! - Its accept loop ends for good at the first error (EMFILE, ECONNABORTED). A clone of the listener is
 //!   kept, a new server is built on it, and the old one stays in reach for the connections it has.
+//! - A connection takes two descriptors. With one left the accept loop does not end with an error but
+//!   panics (`RefinedTcpStream` unwraps its `try_clone`), and no message says so. But it drops its
+//!   listener then, and that can be seen in /proc.
 //! - Its connection pool starts with four threads and counts one as free until it has woken up, so of a
 //!   burst of connections some wait behind others that may never end (measured: two of six). Any
 //!   connection that ends frees one of them: so after a burst, the front connects to itself and hangs up,
@@ -11,13 +14,18 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::clock::Clock;
+
 /// One write to a client that does not read; `answer.rs` bounds all writes of a reply together.
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Pause between two restarts.
+const RESTART_PAUSE_MS: u64 = 250;
 /// Servers kept for the connections of their time.
 const RETIRED_MAX: usize = 16;
 /// Connections to ourselves after one look.
@@ -31,12 +39,17 @@ pub(super) struct Front {
     /// Given to the next server; there even when no descriptor is left to clone another.
     spare: Mutex<Option<TcpListener>>,
     current: RwLock<Arc<tiny_http::Server>>,
+    /// The socket's inode, and the descriptor of it that the accept loop has.
+    inode: Option<u64>,
+    looped: AtomicI32,
     retired: RwLock<Vec<Arc<tiny_http::Server>>>,
     pub(super) accept_restarts: AtomicU64,
+    restart_not_before_ms: AtomicU64,
+    clock: Clock,
 }
 
 impl Front {
-    pub(super) fn bind(address: &str) -> io::Result<Front> {
+    pub(super) fn bind(address: &str, clock: Clock) -> io::Result<Front> {
         let listener = TcpListener::bind(address)?;
         let options = TcpStream::from(OwnedFd::from(listener.try_clone()?));
         options.set_nodelay(true)?;
@@ -44,6 +57,7 @@ impl Front {
         let kept = listener.try_clone()?;
         let spare = Mutex::new(Some(listener.try_clone()?));
         let address = listener.local_addr()?;
+        let looped = listener.as_raw_fd();
         let current = RwLock::new(Arc::new(server_on(listener)?));
         let retired = RwLock::new(Vec::new());
         Ok(Front {
@@ -51,8 +65,12 @@ impl Front {
             kept,
             spare,
             current,
+            inode: inode_of(looped),
+            looped: looped.into(),
             retired,
             accept_restarts: AtomicU64::new(0),
+            restart_not_before_ms: AtomicU64::new(0),
+            clock,
         })
     }
 
@@ -114,11 +132,20 @@ impl Front {
         if !Arc::ptr_eq(dead, &self.current()) {
             return Ok(());
         }
+        // Each server brings five threads of its own; while descriptors are short, one after another would die.
+        let now_ms = self.clock.mono_ns() / 1_000_000;
+        if now_ms < self.restart_not_before_ms.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.restart_not_before_ms
+            .store(now_ms + RESTART_PAUSE_MS, Ordering::Release);
         let listener = match spare.take() {
             Some(listener) => listener,
             None => self.kept.try_clone()?,
         };
+        let looped = listener.as_raw_fd();
         let fresh = Arc::new(server_on(listener)?);
+        self.looped.store(looped, Ordering::Release);
         *spare = self.kept.try_clone().ok();
         let old = std::mem::replace(
             &mut *self.current.write().unwrap_or_else(PoisonError::into_inner),
@@ -126,13 +153,34 @@ impl Front {
         );
         let mut retired = self.retired.write().unwrap_or_else(PoisonError::into_inner);
         if retired.len() == RETIRED_MAX {
-            retired.remove(0);
+            // Out of reach of polls, which might swallow the call of whoever still waits there.
+            retired.remove(0).unblock();
         }
         // Whoever waits on the old server's queue shall come and wait on the new one's.
         old.unblock();
         retired.push(old);
         self.accept_restarts.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Replaces the server if its accept loop is gone without a word.
+    pub(super) fn listen_again_if_deaf(&self) {
+        let current = self.current();
+        let looped = self.looped.load(Ordering::Acquire);
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        // The number of a closed descriptor is free again, for the spare too.
+        let reused = spare.as_ref().map(AsRawFd::as_raw_fd) == Some(looped);
+        drop(spare);
+        if reused || (self.inode.is_some() && inode_of(looped) != self.inode) {
+            // Without a descriptor to spare this fails; the next look tries again.
+            let _ = self.restart(&current);
+        }
+    }
+
+    /// Wakes whoever still waits on a server that was replaced: a poll may have swallowed the first call.
+    pub(super) fn unblock_retired(&self) {
+        let retired = self.retired.read().unwrap_or_else(PoisonError::into_inner);
+        retired.iter().for_each(|server| server.unblock());
     }
 
     /// Refuses new connections from now on. On Linux this ends the accept loop too.
@@ -149,6 +197,11 @@ pub(super) fn open_descriptors() -> u64 {
         Ok(count) if count > 0 => count,
         _ => std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),
     }
+}
+
+fn inode_of(descriptor: RawFd) -> Option<u64> {
+    let metadata = std::fs::metadata(format!("/proc/self/fd/{descriptor}"));
+    metadata.ok().map(|socket| socket.ino())
 }
 
 fn server_on(listener: TcpListener) -> io::Result<tiny_http::Server> {

@@ -161,7 +161,7 @@ struct Shared {
 /// [`StartError`] when the address cannot be bound or a thread cannot start.
 pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartError> {
     let clock = Clock::system();
-    let front = Front::bind(&options.bind)
+    let front = Front::bind(&options.bind, clock.clone())
         .map_err(|error| StartError::Bind(options.bind.clone(), error))?;
     let shared = Arc::new(Shared {
         front,
@@ -267,6 +267,7 @@ impl Guard {
         let joined = loop {
             // Again and again: whoever polls the queue may swallow the call to wake up.
             shared.front.current().unblock();
+            shared.front.unblock_retired();
             shared
                 .threads
                 .get()
@@ -334,6 +335,8 @@ impl Shared {
             let now_and_then = u64::from(open > at_rest && looks.is_multiple_of(10));
             self.front
                 .free_waiting(open.saturating_sub(before).max(now_and_then));
+            self.front.listen_again_if_deaf();
+            self.front.unblock_retired();
             thread::park_timeout(CONNECTIONS_INTERVAL);
         }
     }

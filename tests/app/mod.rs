@@ -3,5 +3,6 @@
 mod agent;
 mod agentless;
 mod command_line;
+mod descriptors;
 mod end_to_end;
 mod errors;

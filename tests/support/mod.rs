@@ -8,7 +8,7 @@ mod folder;
 mod program;
 mod wait;
 
-pub(crate) use exchange::{Reply, ask, get};
+pub(crate) use exchange::{Reply, ask, get, try_ask};
 pub(crate) use fake_agent::{FakeAgent, Received, Seen, env_of};
 pub(crate) use folder::Folder;
 pub(crate) use program::{Ended, Program};
