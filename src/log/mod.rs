@@ -33,6 +33,7 @@ mod error;
 mod file;
 mod json;
 mod record;
+mod screen;
 mod sink;
 
 pub use error::Error;

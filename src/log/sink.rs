@@ -1,24 +1,20 @@
 //! From the caller's thread to the file: lines are encoded there, queued, and written here.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Error;
 use super::file::{BATCH_BYTES_MAX, LogFile, count_lines};
 use super::json::{self, LINE_BYTES_MAX, Static};
 use super::record::{Level, Record, Value};
+use super::screen::{Counts, Screen, Stdout, Stream, apart};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::worker::{self, AskError, Fill, FlushError, Guard, Handle, Job, Ledger, Limits, Why};
-
-/// Bytes that wait for a standard output beside a file.
-const STDOUT_BYTES_MAX: usize = 1 << 20;
-/// How long the end waits for it.
-const STDOUT_STOP_WAIT: Duration = Duration::from_millis(200);
 
 /// Where lines go, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,18 +160,6 @@ struct Shared {
     counts: Arc<Counts>,
 }
 
-#[derive(Default)]
-struct Counts {
-    sent: AtomicU64,
-    io_error: AtomicU64,
-    held: AtomicU64,
-    file_reopened: AtomicU64,
-    stdout_lost: AtomicU64,
-    stdout_closed: AtomicBool,
-}
-
-type Stream = Box<dyn Write + Send>;
-
 fn start_with(
     options: Options,
     stdout: Option<Stream>,
@@ -184,10 +168,7 @@ fn start_with(
 ) -> Result<(Logger, Guard), Error> {
     let has_output = options.file.is_some() || stdout.is_some();
     let counts = Arc::new(Counts::default());
-    let screen = stdout.map(|stream| Screen {
-        stream: Some(stream),
-        counts: counts.clone(),
-    });
+    let screen = stdout.map(|stream| Screen::new(stream, counts.clone()));
     let stdout = match screen {
         Some(screen) if options.file.is_some() => Some(apart(screen, clock.clone())?),
         screen => screen.map(Stdout::Own),
@@ -222,18 +203,6 @@ fn start_with(
     Ok((Logger { shared, lines }, guard))
 }
 
-/// Standard output that nobody reads blocks its writer for ever; the file must not wait for it.
-fn apart(screen: Screen, clock: Clock) -> Result<Stdout, Error> {
-    let limits = Limits {
-        queue_items_max: 64,
-        queue_bytes_max: STDOUT_BYTES_MAX,
-        ..Limits::default()
-    };
-    let (batches, guard) =
-        worker::start("dd-stdout", limits, clock, screen).map_err(Error::Thread)?;
-    Ok(Stdout::Apart(batches, Some(guard)))
-}
-
 fn open(path: PathBuf, held_bytes_max: usize) -> Result<LogFile, Error> {
     LogFile::open(path.clone(), held_bytes_max).map_err(|source| Error::Open { path, source })
 }
@@ -249,62 +218,6 @@ fn line_bytes_hint(record: &Record<'_>) -> usize {
         .map_or(0, |stack| stack.len() + stack.len() / 8 + 128);
     let hint = 320 + record.message.len() + stack + fields.sum::<usize>();
     hint.min(LINE_BYTES_MAX)
-}
-
-/// Where lines for standard output go.
-enum Stdout {
-    /// It is the only output: this thread writes it.
-    Own(Screen),
-    /// There is a file too: a thread of its own writes it.
-    Apart(Handle<Vec<u8>>, Option<Guard>),
-}
-
-/// Standard output, until its reader goes away.
-struct Screen {
-    stream: Option<Stream>,
-    counts: Arc<Counts>,
-}
-
-impl Screen {
-    /// A reader that has gone away is not asked again; other errors cost these lines.
-    fn show(&mut self, bytes: &[u8]) -> Result<(), FlushError> {
-        let lost = |counts: &Counts| {
-            counts
-                .stdout_lost
-                .fetch_add(count_lines(bytes), Ordering::Relaxed)
-        };
-        let Some(stream) = &mut self.stream else {
-            lost(&self.counts);
-            return Err(FlushError::new("standard output is closed"));
-        };
-        let outcome = stream.write_all(bytes).and_then(|()| stream.flush());
-        outcome.map_err(|error| {
-            lost(&self.counts);
-            if error.kind() == io::ErrorKind::BrokenPipe {
-                self.stream = None;
-                self.counts.stdout_closed.store(true, Ordering::Relaxed);
-            }
-            FlushError::new(format!("standard output: {error}"))
-        })
-    }
-}
-
-impl Job for Screen {
-    type Item = Vec<u8>;
-
-    fn take(&mut self, batch: Vec<u8>) -> Fill {
-        // What went wrong is in the counters; the file is the measure of these lines.
-        let _ = self.show(&batch);
-        Fill::Room
-    }
-
-    fn flush(&mut self, _why: Why) -> Result<(), FlushError> {
-        Ok(())
-    }
-
-    fn weigh(batch: &Vec<u8>) -> usize {
-        batch.capacity()
-    }
 }
 
 struct Sink {
@@ -332,7 +245,10 @@ impl Job for Sink {
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
         let lines = count_lines(&self.fresh);
-        let shown = self.write_stdout(lines, why);
+        let shown = match &mut self.stdout {
+            Some(stdout) => stdout.write(&self.fresh, why, &self.counts),
+            None => Ok(()),
+        };
         let outcome = match &mut self.file {
             Some(file) => {
                 file.push(&self.fresh);
@@ -359,28 +275,6 @@ impl Job for Sink {
 }
 
 impl Sink {
-    fn write_stdout(&mut self, lines: u64, why: Why) -> Result<(), FlushError> {
-        match &mut self.stdout {
-            None => Ok(()),
-            Some(Stdout::Own(_)) if lines == 0 => Ok(()),
-            Some(Stdout::Own(screen)) => screen.show(&self.fresh),
-            Some(Stdout::Apart(batches, guard)) => {
-                if lines > 0 && batches.offer(self.fresh.clone()).is_err() {
-                    self.counts.stdout_lost.fetch_add(lines, Ordering::Relaxed);
-                }
-                if why == Why::Asked {
-                    let _ = batches.flush(STDOUT_STOP_WAIT);
-                }
-                if why == Why::Stop
-                    && let Some(guard) = guard.take()
-                {
-                    guard.stop(STDOUT_STOP_WAIT);
-                }
-                Ok(())
-            }
-        }
-    }
-
     /// A file that fails is tried again at the next tick, not with every batch.
     fn write_file(&mut self, why: Why) -> Result<(), FlushError> {
         let Some(file) = &mut self.file else {
@@ -411,6 +305,7 @@ mod tests {
     use super::*;
     use crate::clock::Hand;
     use std::fs;
+    use std::io::Write;
     use std::path::Path;
     use std::sync::Mutex;
     use std::thread;

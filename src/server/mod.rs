@@ -2,7 +2,7 @@
 //!
 //! Invariant: no type of the HTTP crate underneath crosses this door, so that the front can change
 //! without the rest. What that crate does under load and attack, and what this room does about it,
-//! stands in `front.rs` (sockets) and `pool.rs` (threads).
+//! stands in `front.rs` (sockets), `roles.rs` (threads) and `answer.rs` (replies).
 //!
 //! ```
 //! use testapi::server::{Reply, Request};
@@ -17,6 +17,7 @@ mod front;
 mod pool;
 mod reply;
 mod request;
+mod roles;
 mod router;
 
 pub use pool::{Guard, Options, Serve, StartError, Stats, Stopped, start};

@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::encode::encode_array_head;
 use super::sampler::Sampler;
+use super::tally::{Chunk, Tally};
 use crate::clock::Clock;
 use crate::http::{Call, Client, Response, Target};
 use crate::identity::Identity;
-use crate::worker::{Fill, FlushError, Job, Ledger, Limits, Why};
+use crate::worker::{Fill, FlushError, Job, Limits, Why};
 
 /// How traces are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,66 +50,6 @@ impl Options {
             queue_bytes_max: self.buffer_bytes_max,
             flush_interval: self.flush_interval,
             ..Limits::default()
-        }
-    }
-}
-
-/// The spans of one trace that finished together, encoded.
-#[derive(Debug)]
-pub(super) struct Chunk {
-    pub(super) bytes: Vec<u8>,
-    pub(super) spans: u32,
-}
-
-/// Where the spans are. Counted in spans, not chunks: that is what a user lost or kept.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    offered: AtomicU64,
-    refused: AtomicU64,
-    held: AtomicU64,
-    taken: AtomicU64,
-    sent: AtomicU64,
-    buffer_full: AtomicU64,
-    rejected: AtomicU64,
-    too_large: AtomicU64,
-    not_sent: AtomicU64,
-}
-
-impl Tally {
-    pub(super) fn offered(&self, spans: u32) {
-        self.offered.fetch_add(spans.into(), Ordering::Relaxed);
-    }
-
-    pub(super) fn refused(&self, spans: u32) {
-        self.refused.fetch_add(spans.into(), Ordering::Relaxed);
-    }
-
-    fn settle(&self, end: &AtomicU64, spans: u64) {
-        end.fetch_add(spans, Ordering::Relaxed);
-        self.held.fetch_sub(spans, Ordering::Relaxed);
-    }
-
-    pub(super) fn ledger(&self, spans_over_limit: u64) -> Ledger {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (held, taken, refused) = (read(&self.held), read(&self.taken), read(&self.refused));
-        let sent = read(&self.sent);
-        let dropped = vec![
-            ("queue_full", refused),
-            ("buffer_full", read(&self.buffer_full)),
-            ("rejected", read(&self.rejected)),
-            ("too_large", read(&self.too_large)),
-            ("not_sent", read(&self.not_sent)),
-            ("trace_too_long", spans_over_limit),
-        ];
-        let offered = read(&self.offered);
-        let queued = offered.saturating_sub(taken + refused);
-        let offered = offered + spans_over_limit;
-        Ledger {
-            unit: "spans",
-            offered,
-            sent,
-            dropped,
-            pending: queued + held,
         }
     }
 }

@@ -30,10 +30,12 @@
 
 mod encode;
 mod exporter;
+mod local;
 mod propagation;
 mod sampler;
 mod span;
 mod span_context;
+mod tally;
 
 pub use exporter::Options;
 pub use propagation::{extract, inject};

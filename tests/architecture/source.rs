@@ -92,7 +92,7 @@ impl Source {
         let mut parts = path.trim_end_matches(".rs").split('/');
         let (first, second) = (parts.next().unwrap(), parts.next().unwrap());
         let room = match (first, path) {
-            ("loadgen", "loadgen/src/bin/demo.rs") => "demo",
+            ("loadgen", path) if path.starts_with("loadgen/src/bin/demo/") => "demo",
             ("loadgen", _) => "loadgen",
             _ => second,
         };

@@ -1,8 +1,10 @@
 //! The whole loop in one command: the API, a local agent with its page, and users; at the end, every
 //! pipeline's count of the same requests side by side.
 
-use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+mod progress;
+mod table;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,15 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use loadgen::stats::Seen;
 use loadgen::user::{self, Users};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use testapi::app::{
-    Agent, AgentBounds, AgentCounts, AgentGuard, AgentOptions, App, ROUTES, Settings, TailOptions,
+    Agent, AgentBounds, AgentGuard, AgentOptions, App, ROUTES, Settings, TailOptions,
     parse_settings, start_agent,
 };
 use testapi::clock::Clock;
 use testapi::http::Target;
+
+use crate::progress::Progress;
+use crate::table::Table;
 
 /// The testapi demo: API, local agent and load in one process, no account needed.
 ///
@@ -283,150 +287,6 @@ impl Drop for LogFile {
     }
 }
 
-/// One line on stderr that renews itself on a terminal; elsewhere a line every ten seconds.
-#[derive(Default)]
-struct Progress {
-    shown_at: u64,
-    replies_before: u64,
-    drawn: bool,
-}
-
-impl Progress {
-    /// True once a second.
-    fn show(&mut self, ran: Duration, seen: impl FnOnce() -> Seen) -> bool {
-        let second = ran.as_secs();
-        if second == self.shown_at {
-            return false;
-        }
-        let seen = seen();
-        let terminal = std::io::stderr().is_terminal();
-        if terminal || second.is_multiple_of(10) {
-            let passed = if terminal {
-                second - self.shown_at
-            } else {
-                10.min(second)
-            };
-            let rate = (seen.replies - self.replies_before) / passed.max(1);
-            self.replies_before = seen.replies;
-            let line = format!(
-                "{second:>4} s  {} requests  {}/s  p50 {}  p99 {}  {} without reply",
-                grouped(seen.replies),
-                grouped(rate),
-                latency(seen.percentile_us(50.0)),
-                latency(seen.percentile_us(99.0)),
-                seen.failures,
-            );
-            let mut stderr = std::io::stderr();
-            let _ = match terminal {
-                true => write!(stderr, "\r\x1b[K{line}"),
-                false => writeln!(stderr, "{line}"),
-            };
-            let _ = stderr.flush();
-            self.drawn = terminal;
-        }
-        self.shown_at = second;
-        true
-    }
-
-    fn end(&self) {
-        if self.drawn {
-            say("");
-        }
-    }
-}
-
-/// The same requests as everybody counted them.
-struct Table {
-    rows: Vec<(String, u64, Option<i64>)>,
-}
-
-impl Table {
-    fn new(seen: &Seen, answered: u64, counts: &AgentCounts) -> Table {
-        let known = seen.observed + seen.downstream;
-        let others = answered as i64 - known as i64;
-        let mut rows = vec![
-            ("sent by the users".to_string(), seen.observed, None),
-            (
-                "calls of the API to itself".to_string(),
-                seen.downstream,
-                None,
-            ),
-            (
-                "other clients".to_string(),
-                others.max(0) as u64,
-                Some(others.min(0)),
-            ),
-            ("answered by the API".to_string(), answered, None),
-        ];
-        let whole = |sum: f64| sum.round() as u64;
-        for (name, count) in [
-            ("server spans received", counts.server_spans_sum()),
-            (
-                "request_count on /metrics",
-                whole(counts.prometheus_sum("request_count_total")),
-            ),
-            (
-                "testapi.requests (DogStatsD)",
-                whole(counts.dogstatsd_sum("testapi.requests")),
-            ),
-            ("access log lines", counts.access_log_lines),
-        ] {
-            rows.push((
-                name.to_string(),
-                count,
-                Some(count as i64 - answered as i64),
-            ));
-        }
-        Table { rows }
-    }
-
-    fn agrees(&self) -> bool {
-        self.rows
-            .iter()
-            .all(|(_, _, difference)| difference.is_none_or(|d| d == 0))
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!(
-            "\n{:<32}{:>14}{:>12}\n",
-            "counted at", "requests", "difference"
-        );
-        for (name, count, difference) in &self.rows {
-            let (difference, word) = match difference {
-                None => (String::new(), ""),
-                Some(0) => ("0".to_string(), "  agrees"),
-                Some(d) => (format!("{d:+}"), "  DIFFERS"),
-            };
-            let _ = writeln!(
-                text,
-                "{name:<32}{:>14}{difference:>12}{word}",
-                grouped(*count)
-            );
-        }
-        text
-    }
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn latency(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{us} µs"),
-        1_000..100_000 => format!("{:.1} ms", us as f64 / 1_000.0),
-        _ => format!("{} ms", us / 1_000),
-    }
-}
-
 /// `20`, `20s`, `5m`, `1h30m`; Locust's form.
 fn parse_time(text: &str) -> Result<Duration, String> {
     let mut seconds = 0_u64;
@@ -506,26 +366,5 @@ mod tests {
         for text in ["", "s", "20x", "-1", "0", "1.5s", "99999999999999999999s"] {
             assert!(parse_time(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_table_says_what_agrees_and_what_differs() {
-        let seen = loadgen::stats::Stats::default().seen();
-        let mut counts = AgentCounts {
-            access_log_lines: 2,
-            ..AgentCounts::default()
-        };
-        assert!(!Table::new(&seen, 2, &counts).agrees());
-        counts.server_spans.insert("testapi".to_string(), 2);
-        counts
-            .prometheus
-            .insert("request_count_total".to_string(), 2.0);
-        counts.dogstatsd.insert("testapi.requests".to_string(), 2.0);
-        let table = Table::new(&seen, 2, &counts);
-        assert!(table.agrees(), "{}", table.text());
-        counts.access_log_lines = 1_234;
-        let text = Table::new(&seen, 2, &counts).text();
-        let row = format!("access log lines{:25}1,234{:7}+1232  DIFFERS", "", "");
-        assert!(text.contains(&row), "{text}");
     }
 }

@@ -1,0 +1,346 @@
+//! What the threads of a pool do while it runs.
+//!
+//! Every thread that waits on the crate's request queue costs futex calls, so one thread, the leader,
+//! waits there and serves what it takes. A standby looks in each millisecond while there is traffic: it
+//! helps with a backlog that the leader does not get through, and takes over the seat when the leader
+//! is held by a slow handler. The rest are parked. So a fast service runs on one warm thread, and a
+//! slow one on as many as it needs, up to the size of the pool.
+//!
+//! A request whose body is not here yet would hold its thread for as long as the client likes. It is served
+//! on a thread of its own, of which there is a bounded number; further ones wait, and past a bound of
+//! theirs they are answered 503.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use super::answer::Answerer;
+use super::front::{Front, open_descriptors};
+use super::{Options, Reply, Request, Serve};
+use crate::clock::Clock;
+
+/// How often the standby looks in while there is traffic.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// Looks without need before the standby sleeps until it is called.
+const CALM_LOOKS_MAX: u32 = 50;
+/// Requests the leader serves between two looks; with that many or more it needs no help.
+const BRISK_TURNS: u64 = 8;
+/// After a stop, what arrives within this time of the last request is still answered.
+const QUIET_BEFORE_END: Duration = Duration::from_millis(20);
+/// How often new connections are looked after.
+const CONNECTIONS_INTERVAL: Duration = Duration::from_millis(25);
+/// Requests at one time whose body is still on its way.
+const BODY_THREADS_MAX: usize = 64;
+/// Further ones that wait for one of these threads.
+const BODIES_WAITING_MAX: usize = 1_024;
+/// How often the leader looks at servers whose accept loop has died, while there are any.
+const RETIRED_INTERVAL: Duration = Duration::from_millis(5);
+/// No thread.
+pub(super) const NOBODY: usize = usize::MAX;
+
+/// Requests whose body is still on its way.
+#[derive(Default)]
+pub(super) struct Bodies {
+    threads: usize,
+    waiting: VecDeque<Request>,
+}
+
+/// What the threads of one pool share.
+pub(super) struct Shared {
+    pub(super) front: Front,
+    pub(super) serve: Arc<dyn Serve>,
+    pub(super) answerer: Answerer,
+    pub(super) clock: Clock,
+    pub(super) leader: AtomicUsize,
+    pub(super) leader_waits: AtomicBool,
+    pub(super) turns: AtomicU64,
+    pub(super) standby: AtomicUsize,
+    pub(super) standby_sleeps: AtomicBool,
+    pub(super) parked: Mutex<Vec<usize>>,
+    pub(super) threads: OnceLock<Vec<Thread>>,
+    pub(super) panics: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) bodies: Mutex<Bodies>,
+    pub(super) options: Options,
+    pub(super) stopping: AtomicBool,
+    pub(super) stop_at_ns: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn run(self: &Arc<Self>, id: usize) {
+        while !self.stopping.load(Ordering::Acquire) {
+            if self.leader.load(Ordering::Acquire) == id {
+                self.lead(id);
+            } else if self.take_seat(&self.standby, NOBODY, id) {
+                self.watch(id);
+            } else {
+                self.parked
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(id);
+                // The seat may have become free in between; then nobody would call.
+                if self.standby.load(Ordering::Acquire) != NOBODY {
+                    thread::park();
+                }
+                self.parked
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .retain(|p| *p != id);
+            }
+        }
+        self.drain();
+    }
+
+    /// Descriptors of all the process are counted, so one that closes may hide a connection that came:
+    /// while anything is open that was not at the start, one more is freed now and then.
+    pub(super) fn look_after_connections(&self) {
+        let mut open = open_descriptors();
+        let at_rest = open;
+        let mut looks = 0_u32;
+        while !self.stopping.load(Ordering::Acquire) {
+            let before = std::mem::replace(&mut open, open_descriptors());
+            looks = looks.wrapping_add(1);
+            let now_and_then = u64::from(open > at_rest && looks.is_multiple_of(10));
+            self.front
+                .free_waiting(open.saturating_sub(before).max(now_and_then));
+            self.front.listen_again_if_deaf();
+            self.front.unblock_retired();
+            thread::park_timeout(CONNECTIONS_INTERVAL);
+        }
+    }
+
+    fn take_seat(&self, seat: &AtomicUsize, from: usize, to: usize) -> bool {
+        seat.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn call(&self, id: usize) {
+        if let Some(thread) = self.threads.get().and_then(|threads| threads.get(id)) {
+            thread.unpark();
+        }
+    }
+
+    /// Waits for requests and serves them until the seat is lost.
+    fn lead(self: &Arc<Self>, id: usize) {
+        let mut server = self.front.current();
+        while !self.stopping.load(Ordering::Acquire) {
+            self.leader_waits.store(true, Ordering::SeqCst);
+            let received = self.receive(&server);
+            self.leader_waits.store(false, Ordering::SeqCst);
+            if self.standby_sleeps.load(Ordering::SeqCst)
+                && self.standby_sleeps.swap(false, Ordering::SeqCst)
+            {
+                self.call(self.standby.load(Ordering::Acquire));
+            }
+            match received {
+                Ok(Some(wire)) => {
+                    self.serve(wire);
+                    self.turns.fetch_add(1, Ordering::Release);
+                }
+                Ok(None) => {}
+                Err(error) => self.mend(&server, &error),
+            }
+            if self.leader.load(Ordering::Acquire) != id {
+                return;
+            }
+            let current = self.front.current();
+            if !Arc::ptr_eq(&server, &current) {
+                server = current;
+            }
+        }
+    }
+
+    /// Connections of a time before the last accept error still bring requests, to the server of that time.
+    fn receive(&self, server: &tiny_http::Server) -> io::Result<Option<tiny_http::Request>> {
+        if !self.front.has_retired() {
+            return server.recv().map(Some);
+        }
+        match self.front.poll_retired() {
+            Some(wire) => Ok(Some(wire)),
+            None => server.recv_timeout(RETIRED_INTERVAL),
+        }
+    }
+
+    /// An error is either our own call to wake up or the end of the accept loop.
+    fn mend(&self, server: &Arc<tiny_http::Server>, error: &io::Error) {
+        let woken = error.kind() == io::ErrorKind::Other && error.to_string() == "thread unblocked";
+        if woken {
+            return;
+        }
+        // While descriptors are short this fails too; connections that end give some back.
+        while !self.stopping.load(Ordering::Acquire) && self.front.restart(server).is_err() {
+            thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    /// Looks after the leader; leaves when it has taken the leader's seat or has helped out.
+    fn watch(self: &Arc<Self>, id: usize) {
+        let mut turns = self.turns.load(Ordering::Acquire);
+        let mut calm = 0;
+        while !self.stopping.load(Ordering::Acquire) {
+            thread::park_timeout(LOOK_INTERVAL);
+            let before = std::mem::replace(&mut turns, self.turns.load(Ordering::Acquire));
+            let waits = self.leader_waits.load(Ordering::Acquire);
+            let served = turns.wrapping_sub(before);
+            if served < BRISK_TURNS && self.help() {
+                return;
+            }
+            if served == 0 && !waits {
+                let leader = self.leader.load(Ordering::Acquire);
+                if self.take_seat(&self.leader, leader, id) {
+                    return self.leave_standby();
+                }
+            }
+            calm = if waits && served == 0 { calm + 1 } else { 0 };
+            if calm >= CALM_LOOKS_MAX && !self.front.has_retired() {
+                self.sleep_until_called();
+                calm = 0;
+            }
+        }
+    }
+
+    /// The leader calls with its next request. It stores and then looks, and so do we, both sequentially
+    /// consistent: one of the two always sees the other.
+    fn sleep_until_called(&self) {
+        self.standby_sleeps.store(true, Ordering::SeqCst);
+        if !self.leader_waits.load(Ordering::SeqCst) {
+            self.standby_sleeps.store(false, Ordering::SeqCst);
+        }
+        while self.standby_sleeps.load(Ordering::SeqCst) && !self.stopping.load(Ordering::Acquire) {
+            thread::park();
+        }
+    }
+
+    /// Serves what is waiting, if anything is; another thread becomes standby meanwhile.
+    fn help(self: &Arc<Self>) -> bool {
+        let mut helped = false;
+        loop {
+            match self.front.poll() {
+                Ok(Some(wire)) => {
+                    if !helped {
+                        self.leave_standby();
+                    }
+                    helped = true;
+                    self.serve(wire);
+                }
+                Ok(None) => return helped,
+                Err(error) => self.mend(&self.front.current(), &error),
+            }
+        }
+    }
+
+    fn leave_standby(&self) {
+        self.standby.store(NOBODY, Ordering::Release);
+        let next = self
+            .parked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        if let Some(next) = next {
+            self.call(next);
+        }
+    }
+
+    /// After a stop: answers what has been read, until it falls silent or time is up.
+    fn drain(self: &Arc<Self>) {
+        let quiet_ns = u64::try_from(QUIET_BEFORE_END.as_nanos()).unwrap_or(u64::MAX);
+        let mut last_ns = self.clock.mono_ns();
+        loop {
+            let now_ns = self.clock.mono_ns();
+            if now_ns >= self.stop_at_ns.load(Ordering::Acquire) || now_ns > last_ns + quiet_ns {
+                return;
+            }
+            match self.front.poll() {
+                Ok(Some(wire)) => {
+                    self.serve(wire);
+                    last_ns = self.clock.mono_ns();
+                }
+                _ => thread::park_timeout(LOOK_INTERVAL),
+            }
+            if self
+                .bodies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .threads
+                > 0
+            {
+                last_ns = self.clock.mono_ns();
+            }
+        }
+    }
+
+    fn serve(self: &Arc<Self>, wire: tiny_http::Request) {
+        let request = Request::from_wire(wire);
+        match request.unread_body() {
+            None => self.serve_here(request),
+            Some(_) => self.serve_apart(request),
+        }
+    }
+
+    fn serve_here(&self, mut request: Request) {
+        if self.answerer.is_shunned(request.peer()) {
+            return request.hang_up();
+        }
+        if let Some(why) = request.fault() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            // What follows on this connection may be part of what this head hid.
+            self.answerer.shun(request.peer());
+            let reply = Reply::text(400, format!("{why}\n"));
+            return self.answerer.answer(request, &reply, true);
+        }
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve.serve(&mut request)));
+        let reply = served.unwrap_or_else(|panic| self.reply_to_panic(&*panic));
+        self.answerer
+            .answer(request, &reply, self.stopping.load(Ordering::Acquire));
+    }
+
+    fn serve_apart(self: &Arc<Self>, request: Request) {
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if bodies.threads < BODY_THREADS_MAX {
+            bodies.threads += 1;
+            drop(bodies);
+            let shared = self.clone();
+            let name = format!("{}-body", self.options.name);
+            let run = move || shared.serve_bodies(request);
+            if thread::Builder::new().name(name).spawn(run).is_err() {
+                // The request went with the closure; its drop answered 500.
+                self.bodies
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .threads -= 1;
+            }
+        } else if bodies.waiting.len() < BODIES_WAITING_MAX {
+            bodies.waiting.push_back(request);
+        } else {
+            drop(bodies);
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let reply = Reply::text(503, "too many bodies on their way\n");
+            self.answerer.abandon(request, &reply);
+        }
+    }
+
+    /// One thread's turn with bodies: this one, then those that wait.
+    fn serve_bodies(&self, mut request: Request) {
+        loop {
+            self.serve_here(request);
+            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            match bodies.waiting.pop_front() {
+                Some(next) => request = next,
+                None => {
+                    bodies.threads -= 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn reply_to_panic(&self, _panic: &(dyn Any + Send)) -> Reply {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        Reply::text(500, "internal server error\n")
+    }
+}
