@@ -1,4 +1,4 @@
-//! Settings: one table of names ([`VARS`]), and pairs of text to typed values ([`parse`]).
+//! Settings: one table of names ([`VARS`]), and pairs of text to typed values ([`parse()`]).
 //!
 //! Invariant: a name is written once. The parser, `--help`, README's table and the check of
 //! `environment/*.env` all read [`VARS`]. Nothing here looks at the environment itself: `main` hands

@@ -176,7 +176,7 @@ impl Tracer {
     /// Sends what is finished and waits for the Agent's answer.
     ///
     /// # Errors
-    /// As [`Handle::flush`].
+    /// As [`Handle::flush`](crate::worker::Handle::flush).
     pub fn flush(&self, deadline: Duration) -> Result<(), AskError> {
         self.0.exporter.flush(deadline)
     }

@@ -12,7 +12,7 @@ pub trait Job: Send + 'static {
     /// Takes one item in. [`Fill::Full`] asks for a flush before the next item.
     fn take(&mut self, item: Self::Item) -> Fill;
 
-    /// Sends what is held. An error is counted and kept as [`Stats::last_error`].
+    /// Sends what is held. An error is counted and kept as [`Stats::last_error`](super::Stats::last_error).
     ///
     /// # Errors
     /// Whatever kept the job from sending; it decides itself what it still holds afterwards.
@@ -40,7 +40,7 @@ pub enum Why {
     Tick,
     /// The job said [`Fill::Full`].
     Full,
-    /// Somebody called [`Handle::flush`].
+    /// Somebody called [`Handle::flush`](super::Handle::flush).
     Asked,
     /// The last flush before the thread ends.
     Stop,
