@@ -126,12 +126,14 @@ impl App {
             families,
             logs_injection: settings.logs_injection,
             own_address: OnceLock::new(),
+            server: OnceLock::new(),
             self_calls: Bulkhead::for_pool(settings.workers),
             observed: AtomicU64::new(0),
         });
         let api = Arc::new(Api::new(services.clone()));
         let server = server::start(&settings.server(), api).map_err(Error::Server)?;
         let _ = services.own_address.set(near(server.address()));
+        let _ = services.server.set(server.watch());
         let workers = vec![metrics_guard, trace_guard, statsd_guard, log_guard];
         let app = App {
             server,

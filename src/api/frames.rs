@@ -30,12 +30,11 @@ fn render_text(text: &str) -> String {
         .filter(|frame| !is_runtime(frame))
         .take(FRAMES_MAX);
     let mut stack = String::new();
-    for (number, Frame { function, place }) in own.enumerate() {
-        let _ = writeln!(
-            stack,
-            "{number}: {}\n    at {place}",
-            without_hash(function)
-        );
+    let mut own: Vec<Frame<'_>> = own.map(Frame::of_named).collect();
+    // A closure and the function it stands in are one place to a reader.
+    own.dedup_by(|outer, inner| outer.function == inner.function);
+    for (number, Frame { function, place }) in own.into_iter().enumerate() {
+        let _ = writeln!(stack, "{number}: {}\n    at {place}", function);
     }
     stack
 }
@@ -98,13 +97,24 @@ fn is_runtime(frame: &Frame<'_>) -> bool {
             .any(|part| frame.place.contains(part))
 }
 
-/// `name::h0123456789abcdef` changes with every build.
-fn without_hash(function: &str) -> &str {
-    match function.rsplit_once("::h") {
-        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            name
+impl<'a> Frame<'a> {
+    /// Without what a build or a refactoring changes: the hash in `name::h0123456789abcdef`, and
+    /// closures, which Error Tracking would group apart from their function.
+    fn of_named(frame: &Frame<'a>) -> Frame<'a> {
+        let mut function = frame.function;
+        if let Some((name, hash)) = function.rsplit_once("::h")
+            && hash.len() == 16
+            && hash.bytes().all(|b| b.is_ascii_hexdigit())
+        {
+            function = name;
         }
-        _ => function,
+        while let Some(outer) = function.strip_suffix("::{{closure}}") {
+            function = outer;
+        }
+        Frame {
+            function,
+            place: frame.place,
+        }
     }
 }
 
@@ -133,6 +143,15 @@ mod tests {
         assert_eq!(
             render_text(PANIC),
             "0: testapi::api::handlers::errors::panic\n    at src/api/handlers/errors.rs:41:5\n"
+        );
+    }
+
+    #[test]
+    fn a_closure_is_its_function() {
+        let text = "  0: shop::pay::{{closure}}\n      at src/shop.rs:7:30\n  1: shop::pay\n      at src/shop.rs:7:5\n  2: shop::main\n      at src/shop.rs:1:1\n";
+        assert_eq!(
+            render_text(text),
+            "0: shop::pay\n    at src/shop.rs:7:30\n1: shop::main\n    at src/shop.rs:1:1\n"
         );
     }
 

@@ -10,6 +10,7 @@ use crate::dogstatsd;
 use crate::http::Target;
 use crate::log::Logger;
 use crate::prometheus::{CounterFamily, Error, Gauge, HistogramFamily, HistogramSpec, Registry};
+use crate::server::Watch;
 use crate::trace::Tracer;
 use crate::worker::{Ledger, Stats};
 
@@ -30,6 +31,8 @@ pub struct Services {
     pub families: RequestFamilies,
     /// Whether log lines carry the ids of the active span.
     pub logs_injection: bool,
+    /// Counters of the server in front, once it is bound.
+    pub server: OnceLock<Watch>,
     /// Where this API itself is reached, once it is bound.
     pub own_address: OnceLock<Target>,
     /// Calls of this API to itself that may run at one time, and those that do.
