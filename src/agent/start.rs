@@ -626,6 +626,30 @@ mod tests {
     }
 
     #[test]
+    fn a_scraped_page_may_be_larger_than_a_mebibyte() {
+        let page = "n 1\n".repeat(300_000);
+        let length = page.len() as u64;
+        let serve = move |_: &mut Request| -> Reply { Reply::text(200, page.clone()) };
+        let options = server::Options {
+            name: "t-scrape",
+            bind: "127.0.0.1:0".to_string(),
+            workers: 1,
+        };
+        let pages = server::start(&options, Arc::new(serve)).unwrap();
+        let options = Options {
+            scrape: vec![format!("http://{}/metrics", pages.address())],
+            scrape_interval: Duration::from_secs(3_600),
+            ..local()
+        };
+        let (agent, guard) = start(options, Clock::system()).unwrap();
+        assert_eq!(agent.scrape_now(DEADLINE), Ok(()));
+        let pipeline = &agent.overview().pipelines[2];
+        assert_eq!((pipeline.bytes, pipeline.decode_errors), (length, 0));
+        drop(guard);
+        drop(pages);
+    }
+
+    #[test]
     fn a_scraped_page_is_summed_and_a_bad_one_named() {
         let (agent, guard) = start(local(), Clock::system()).unwrap();
         let apply = |page: &str| {
