@@ -74,11 +74,15 @@ impl Cargo {
         }
     }
 
+    /// Room that it takes, not only what it uses of it.
     fn bytes(&self) -> usize {
         match self {
-            Cargo::Traces { chunks, .. } => chunks.bytes.len() + 512,
-            Cargo::Datagram { bytes, .. } | Cargo::Lines { bytes, .. } => bytes.len(),
-            Cargo::Scrape { page, .. } => page.as_ref().map_or(0, Vec::len),
+            Cargo::Traces { chunks, .. } => {
+                let ranges = chunks.ranges.capacity() * size_of::<std::ops::Range<usize>>();
+                chunks.bytes.capacity() + ranges + 512
+            }
+            Cargo::Datagram { bytes, .. } | Cargo::Lines { bytes, .. } => bytes.capacity(),
+            Cargo::Scrape { page, .. } => page.as_ref().map_or(0, Vec::capacity),
             Cargo::Refused { .. } => 512,
         }
     }
