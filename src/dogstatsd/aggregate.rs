@@ -7,6 +7,9 @@ use super::encode::Values;
 use super::pack::Packer;
 use super::sample::{Context, Value};
 
+/// Bytes that wait for the flush; at this it comes early.
+pub(super) const BYTES_MAX: usize = 8 << 20;
+
 /// Bounds of the aggregation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {

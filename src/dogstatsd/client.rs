@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::aggregate::{Aggregate, Bounds};
+use super::aggregate::{Aggregate, BYTES_MAX, Bounds};
 use super::encode::{Message, Origin, encode, encode_sample};
 use super::handle::{CountCell, TimingCell};
 use super::job::{Exporter, Item};
@@ -19,9 +19,6 @@ use super::{CountHandle, Error, Event, Options, Sample, ServiceCheck, TimingHand
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::worker::{self, AskError, Dropped, Guard, Ledger, Limits, Stats};
-
-/// Bytes that wait for the flush; over this it comes early.
-const AGGREGATE_BYTES_MAX: usize = 8 << 20;
 
 /// Sends samples, events and checks. Cheap to clone; all clones share one worker.
 #[derive(Clone, Debug)]
@@ -42,8 +39,8 @@ pub(super) struct Shared {
     pub(super) stopped: AtomicBool,
     globals: GlobalTags,
     origin: Origin,
-    /// Bytes of a datagram, and those of them that each line needs for its origin.
     datagram_bytes_max: usize,
+    /// What the origin takes of each line.
     origin_bytes: usize,
     handles_max: usize,
     series: Mutex<Series>,
@@ -72,7 +69,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         contexts_max: options.contexts_max,
         set_members_max: options.set_members_max,
         values_max: options.values_max,
-        bytes_max: AGGREGATE_BYTES_MAX,
+        bytes_max: BYTES_MAX,
     };
     let aggregate = Aggregate::new(bounds, globals.with(&[("overflow", "true")]));
     let shared = Arc::new(Shared {
@@ -351,10 +348,9 @@ impl Core {
 impl Shared {
     /// Refused here, what no datagram holds takes no room until the flush.
     fn check_fits(&self, line_bytes: usize) -> Result<(), Error> {
-        if line_bytes > self.datagram_bytes_max {
-            return Err(Error::TooBig(line_bytes, self.datagram_bytes_max));
-        }
-        Ok(())
+        let max = self.datagram_bytes_max;
+        let fits = line_bytes <= max;
+        fits.then_some(()).ok_or(Error::TooBig(line_bytes, max))
     }
 
     pub(super) fn series(&self) -> MutexGuard<'_, Series> {
