@@ -13,6 +13,8 @@ const CHECKS_MAX: usize = 500;
 /// What one view shows: as many rows, and so many bytes of each kind of row.
 const ROWS_SHOWN_MAX: usize = 5_000;
 const ROWS_SHOWN_BYTES_MAX: usize = 8 << 20;
+/// Rows over this take half of these bytes at most, so that a few long ones do not hide the others.
+const LONG_ROW_BYTES: usize = 8 << 10;
 const OTHERS_SHOWN_BYTES_MAX: usize = 1 << 20;
 
 /// Contexts, series, events, checks.
@@ -115,14 +117,19 @@ impl Metrics {
             .into_iter()
             .map(|(key, context)| context.row(key, second));
         let series = series.into_iter().map(|(_, series)| series.row());
-        let mut bytes = 0;
-        let fitting = contexts.chain(series).take(ROWS_SHOWN_MAX);
-        let rows: Vec<MetricRow> = fitting
-            .take_while(|row| {
-                bytes += row_bytes(row);
-                bytes <= ROWS_SHOWN_BYTES_MAX
-            })
-            .collect();
+        let (mut bytes, mut long_bytes) = (0, 0);
+        let fitting = contexts.chain(series).filter(|row| {
+            let more = row_bytes(row);
+            let more_long = if more > LONG_ROW_BYTES { more } else { 0 };
+            let fits = bytes + more <= ROWS_SHOWN_BYTES_MAX
+                && long_bytes + more_long <= ROWS_SHOWN_BYTES_MAX / 2;
+            if fits {
+                bytes += more;
+                long_bytes += more_long;
+            }
+            fits
+        });
+        let rows: Vec<MetricRow> = fitting.take(ROWS_SHOWN_MAX).collect();
         let left_out = (all - rows.len()) as u64;
         (rows, left_out)
     }
@@ -303,6 +310,19 @@ mod tests {
             (ROWS_SHOWN_MAX, 7),
             "rows"
         );
+        let mut metrics = Metrics::new(Limits {
+            contexts_max: 20_000,
+            ..LIMITS
+        });
+        let long: String = (0..1_500).map(|n| format!("{n:04},")).collect();
+        for n in 0..200 {
+            take(&mut metrics, &format!("a{n}:1|g|#{long}\nb{n}:1|g"));
+        }
+        let view = metrics.view(7);
+        let short = view.rows.iter().filter(|row| row.tags.is_empty()).count();
+        assert_eq!(short, 200, "long rows do not hide short ones");
+        assert!((10..100).contains(&(view.rows.len() - short)));
+        assert_eq!(view.rows.len() as u64 + view.overflow, 400);
         let mut metrics = Metrics::new(LIMITS);
         let tags = "t,".repeat(1_300);
         for n in 0..100 {
