@@ -114,9 +114,7 @@ fn listen(name: &str, socket: Socket, to: PingTo, queue: Queue) -> io::Result<Li
                 word,
                 tell,
             };
-            while !stopped.load(Ordering::Acquire) {
-                ear.hear();
-            }
+            ear.hear(&stopped);
             ear.hear_the_rest();
         })?;
     Ok(Listener {
@@ -189,13 +187,13 @@ struct Ear {
 }
 
 impl Ear {
-    fn hear(&mut self) {
+    /// Looks at the flag after every datagram: in a flood there is no other moment.
+    fn hear(&mut self, stopped: &AtomicBool) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        loop {
+        while !stopped.load(Ordering::Acquire) {
             match self.receive(&mut buffer) {
                 Ok((length, _)) if buffer[..length] == self.word => {
                     let _ = self.tell.send(());
-                    return;
                 }
                 Ok((length, from)) => {
                     self.queue.offer(Cargo::Datagram {
@@ -203,9 +201,9 @@ impl Ear {
                         from,
                     });
                 }
-                Err(error) if timed_out(&error) => return,
+                Err(error) if timed_out(&error) => {}
                 // Say, a peer's ICMP refusal; never spin on one that stays.
-                Err(_) => return thread::park_timeout(Duration::from_millis(1)),
+                Err(_) => thread::park_timeout(Duration::from_millis(1)),
             }
         }
     }
@@ -254,4 +252,56 @@ fn secret_word() -> [u8; 24] {
         word[at..at + 8].copy_from_slice(&drawn.to_le_bytes());
     }
     word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::store::{Bounds, Store, StoreJob};
+    use crate::clock::Clock;
+    use crate::worker::{self, Limits};
+
+    /// No word and no pause comes through: only the flag can end it.
+    #[test]
+    fn a_flood_does_not_hide_the_stop() {
+        let store = Arc::new(Store::new(&Bounds::default()));
+        let (clock, lines_waiting_bytes) = (Clock::system(), Arc::default());
+        let job = StoreJob {
+            store: store.clone(),
+            clock: clock.clone(),
+            lines_waiting_bytes: Arc::clone(&lines_waiting_bytes),
+        };
+        let (handle, _guard) =
+            worker::start("t-listen", Limits::default(), clock.clone(), job).unwrap();
+        let (ours, theirs) = UnixDatagram::pair().unwrap();
+        ours.set_read_timeout(Some(RECEIVE_TIMEOUT)).unwrap();
+        let (tell, _seen) = mpsc::channel();
+        let mut ear = Ear {
+            socket: Socket::Unix(ours),
+            queue: Queue {
+                handle,
+                store,
+                clock,
+                lines_waiting_bytes,
+            },
+            word: secret_word(),
+            tell,
+        };
+        let (stopped, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for sent in 0_u32..1_000_000 {
+                    theirs.send(b"a:1|c").unwrap();
+                    stopped.fetch_or(sent == 100, Ordering::AcqRel);
+                    if ended.load(Ordering::Acquire) {
+                        return;
+                    }
+                }
+                panic!("still deaf to the stop after a million datagrams");
+            });
+            ear.hear(&stopped);
+            ended.store(true, Ordering::Release);
+            ear.hear_the_rest();
+        });
+    }
 }

@@ -8,10 +8,12 @@ use super::options::StartError;
 use super::queue::Queue;
 use super::store::Cargo;
 use crate::clock::Clock;
-use crate::http::{Call, Client, Target};
+use crate::http::{Call, Client, Limits, Target};
 use crate::worker::{Fill, FlushError, Job, Why};
 
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Pages of large programs go over the client's own bound of 1 MiB.
+const PAGE_BYTES_MAX: usize = 16 << 20;
 
 /// Scrapes all pages on every tick.
 pub(super) struct Scrape {
@@ -29,7 +31,11 @@ impl Scrape {
     pub(super) fn new(urls: &[String], queue: Queue, clock: &Clock) -> Result<Scrape, StartError> {
         let page = |url: &String| {
             let (target, path) = parse(url).ok_or_else(|| StartError::Scrape(url.clone()))?;
-            let client = Client::new(target, clock.clone());
+            let limits = Limits {
+                body_bytes_max: PAGE_BYTES_MAX,
+                ..Limits::default()
+            };
+            let client = Client::with_limits(target, clock.clone(), limits);
             Ok(Page {
                 url: url.as_str().into(),
                 path,

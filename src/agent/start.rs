@@ -584,6 +584,42 @@ mod tests {
     }
 
     #[test]
+    fn what_the_agent_would_cut_is_taken_and_told() {
+        let (agent, guard) = start(local(), Clock::system()).unwrap();
+        #[track_caller]
+        fn check(agent: &Agent, rule: &str, line: String, expected: (u64, &str)) {
+            let cargo = Cargo::Datagram {
+                bytes: line.into_bytes(),
+                from: None,
+            };
+            let time_unix_us = 1;
+            agent.inner.store.apply(Arrival {
+                time_unix_us,
+                cargo,
+            });
+            let row = &agent.payloads(&Query::default())[0];
+            assert_eq!((row.points, &*row.error), expected, "{rule}");
+        }
+        let lines = |bytes: usize| "a:1|c\n".repeat(bytes / 6) + &"\n".repeat(bytes % 6);
+        check(&agent, "at the limit", lines(8_192), (1_365, ""));
+        let told = "8193 bytes: the Agent cuts a datagram at 8192 (dogstatsd_buffer_size)";
+        check(&agent, "one over", lines(8_193), (1_365, told));
+        let told = "a line's texts take 9008 bytes: over 8192 it is counted, not kept";
+        let long = format!("a:1|c|#{}", "t".repeat(9_000));
+        check(&agent, "a long line", long, (1, told));
+        assert_eq!(agent.counts().dogstatsd_sum("a"), 2_731.0);
+        check(
+            &agent,
+            "a finding is cut",
+            format!("a:{}|c", "x".repeat(9_000)),
+            (0, &format!("value `{}", "x".repeat(493))),
+        );
+        let pipeline = &agent.overview().pipelines[1];
+        assert_eq!((pipeline.decode_errors, pipeline.evicted), (1, 1));
+        drop(guard);
+    }
+
+    #[test]
     fn what_was_sent_before_the_stop_is_stored() {
         let (agent, guard) = start(local(), Clock::system()).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -623,6 +659,30 @@ mod tests {
         let pipeline = &agent.overview().pipelines[2];
         assert_eq!((pipeline.payloads, pipeline.decode_errors), (1, 1));
         drop(guard);
+    }
+
+    #[test]
+    fn a_scraped_page_may_be_larger_than_a_mebibyte() {
+        let page = "n 1\n".repeat(300_000);
+        let length = page.len() as u64;
+        let serve = move |_: &mut Request| -> Reply { Reply::text(200, page.clone()) };
+        let options = server::Options {
+            name: "t-scrape",
+            bind: "127.0.0.1:0".to_string(),
+            workers: 1,
+        };
+        let pages = server::start(&options, Arc::new(serve)).unwrap();
+        let options = Options {
+            scrape: vec![format!("http://{}/metrics", pages.address())],
+            scrape_interval: Duration::from_secs(3_600),
+            ..local()
+        };
+        let (agent, guard) = start(options, Clock::system()).unwrap();
+        assert_eq!(agent.scrape_now(DEADLINE), Ok(()));
+        let pipeline = &agent.overview().pipelines[2];
+        assert_eq!((pipeline.bytes, pipeline.decode_errors), (length, 0));
+        drop(guard);
+        drop(pages);
     }
 
     #[test]

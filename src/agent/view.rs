@@ -245,9 +245,10 @@ pub struct MetricRow {
 /// The metrics page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Metrics {
-    /// Sorted by source, name, tags; at most the store's bound.
+    /// Sorted by source, name, tags; at most 5,000 and 8 MiB.
     pub rows: Vec<MetricRow>,
-    /// Contexts that were not kept because the bound was reached.
+    /// Contexts, series, events and checks that were let go, not kept or not listed here because a
+    /// bound was reached.
     pub overflow: u64,
     /// Events, newest first, at most 100.
     pub events: Vec<EventRow>,

@@ -7,13 +7,20 @@ use super::encode::Values;
 use super::pack::Packer;
 use super::sample::{Context, Value};
 
+/// Bytes that wait for the flush; at this it comes early.
+pub(super) const BYTES_MAX: usize = 8 << 20;
+
 /// Bounds of the aggregation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) contexts_max: usize,
     pub(super) set_members_max: usize,
     pub(super) values_max: usize,
+    pub(super) bytes_max: usize,
 }
+
+/// What a member costs besides its text: entry and allocation.
+const MEMBER_OVERHEAD_BYTES: usize = 56;
 
 /// What came in since the last flush, by context.
 #[derive(Debug)]
@@ -22,6 +29,7 @@ pub(super) struct Aggregate {
     /// Tags of a context that stands for those beyond the bound.
     overflow_tags: Box<str>,
     contexts: HashMap<Context, Held>,
+    bytes: usize,
 }
 
 /// Points of one context.
@@ -46,6 +54,7 @@ impl Aggregate {
             bounds,
             overflow_tags: overflow_tags.into(),
             contexts: HashMap::new(),
+            bytes: 0,
         }
     }
 
@@ -63,29 +72,38 @@ impl Aggregate {
             if held.is_full(&self.bounds) {
                 held.pack(&context, packer);
             } else {
+                self.bytes += weight(&context, &held);
                 self.contexts.insert(context, held);
             }
             return;
         };
-        held.add(value);
+        self.bytes += held.add(value);
         if held.is_full(&self.bounds)
             && let Some(held) = self.contexts.remove(&context)
         {
+            self.bytes -= weight(&context, &held);
             held.pack(&context, packer);
         }
     }
 
-    /// Whether even the contexts that stand for others are too many: time to flush.
+    /// Whether even the contexts that stand for others are too many, or all together too large:
+    /// time to flush.
     pub(super) fn is_full(&self) -> bool {
         self.contexts.len() >= self.bounds.contexts_max.saturating_mul(2)
+            || self.bytes >= self.bounds.bytes_max
     }
 
     /// Everything held, by name, leaving nothing.
     pub(super) fn drain(&mut self) -> Vec<(Context, Held)> {
+        self.bytes = 0;
         let mut all: Vec<_> = self.contexts.drain().collect();
         all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         all
     }
+}
+
+fn weight(context: &Context, held: &Held) -> usize {
+    size_of::<(Context, Held)>() + context.weight() + held.points.weight()
 }
 
 impl From<Value> for Points {
@@ -99,19 +117,40 @@ impl From<Value> for Points {
     }
 }
 
+impl Points {
+    /// Bytes of members and values.
+    fn weight(&self) -> usize {
+        match self {
+            Points::Sum(_) | Points::Last(_) => 0,
+            Points::Members(members) => members
+                .keys()
+                .map(|member| member.len() + MEMBER_OVERHEAD_BYTES)
+                .sum(),
+            Points::Values(values) => size_of_val(&values[..]),
+        }
+    }
+}
+
 impl Held {
-    fn add(&mut self, value: Value) {
+    /// Tells the bytes that are now held besides.
+    fn add(&mut self, value: Value) -> usize {
         self.samples += 1;
         match (&mut self.points, value) {
             (Points::Sum(sum), Value::Whole(value)) => *sum += i128::from(value),
             (Points::Last(last), Value::Last(value)) => *last = value,
-            (Points::Values(values), Value::Number(value)) => values.push(value),
+            (Points::Values(values), Value::Number(value)) => {
+                values.push(value);
+                return size_of::<f64>();
+            }
             (Points::Members(members), Value::Member(member)) => {
+                let (known, bytes) = (members.len(), member.len() + MEMBER_OVERHEAD_BYTES);
                 *members.entry(member).or_default() += 1;
+                return (members.len() - known) * bytes;
             }
             // A context has one kind and a kind one sort of value, so this is never needed.
             (points, value) => *points = Points::from(value),
         }
+        0
     }
 
     fn is_full(&self, bounds: &Bounds) -> bool {
@@ -153,6 +192,7 @@ mod tests {
         contexts_max: 2,
         set_members_max: 3,
         values_max: 3,
+        bytes_max: 1_000,
     };
 
     /// The lines that leave: those of full contexts first, then those of the flush.
@@ -261,5 +301,51 @@ mod tests {
             ],
             "m:1|c|#overflow:true\nn:2|c|#a:1\nn:1|c|#a:2\nn:2|c|#overflow:true\n",
         );
+    }
+
+    #[test]
+    fn bytes_have_a_bound_and_are_those_of_what_is_held() {
+        #[track_caller]
+        fn check(rule: &str, samples: &[Sample<'_>], full: bool) {
+            let bounds = Bounds {
+                contexts_max: 100,
+                ..BOUNDS
+            };
+            let mut packer = Packer::new(1_432, 1 << 20, Origin::default(), Arc::default());
+            let mut aggregate = Aggregate::new(bounds, String::new());
+            for sample in samples {
+                let prepared = sample.prepare(&GlobalTags::default()).unwrap();
+                aggregate.add(prepared.context, prepared.value, &mut packer);
+            }
+            let held = aggregate.contexts.iter();
+            let held: usize = held.map(|(context, held)| weight(context, held)).sum();
+            assert_eq!(
+                (aggregate.bytes, aggregate.is_full()),
+                (held, full),
+                "{rule}"
+            );
+            aggregate.drain();
+            assert_eq!((aggregate.bytes, aggregate.is_full()), (0, false), "{rule}");
+        }
+        let long = "x".repeat(500);
+        let set = |name, member| Sample::set(name, member);
+        check("nothing", &[], false);
+        check(
+            "one member, twice",
+            &[set("s", &long), set("s", &long)],
+            false,
+        );
+        check(
+            "two members",
+            &[set("s", &long), set("s", &long[1..])],
+            true,
+        );
+        check("two contexts", &[set("s", &long), set("t", &long)], true);
+        let full = [set("s", &long), set("s", &long[1..]), set("s", "a")];
+        check("a full set has left", &full, false);
+        let tags: &[(&str, &str)] = &[("k", &"v".repeat(1_000))];
+        check("tags", &[Sample::count("n", 1).tags(tags)], true);
+        let value = Sample::histogram("h", 1.0);
+        check("values", &[value, value, Sample::gauge("g", 2.0)], false);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::aggregate::{Aggregate, Bounds};
+use super::aggregate::{Aggregate, BYTES_MAX, Bounds};
 use super::encode::{Message, Origin, encode, encode_sample};
 use super::handle::{CountCell, TimingCell};
 use super::job::{Exporter, Item};
@@ -39,6 +39,9 @@ pub(super) struct Shared {
     pub(super) stopped: AtomicBool,
     globals: GlobalTags,
     origin: Origin,
+    datagram_bytes_max: usize,
+    /// What the origin takes of each line.
+    origin_bytes: usize,
     handles_max: usize,
     series: Mutex<Series>,
 }
@@ -66,6 +69,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         contexts_max: options.contexts_max,
         set_members_max: options.set_members_max,
         values_max: options.values_max,
+        bytes_max: BYTES_MAX,
     };
     let aggregate = Aggregate::new(bounds, globals.with(&[("overflow", "true")]));
     let shared = Arc::new(Shared {
@@ -73,6 +77,8 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         tally,
         stopped: AtomicBool::new(false),
         globals,
+        datagram_bytes_max: bytes_max,
+        origin_bytes: origin.bytes(),
         origin,
         handles_max: options.contexts_max,
         series: Mutex::default(),
@@ -148,6 +154,7 @@ impl Client {
         let shared = &self.0.shared;
         self.0.queue(|| {
             let prepared = sample.prepare(&shared.globals)?;
+            shared.check_fits(prepared.line_bytes_min() + shared.origin_bytes)?;
             let one_in = prepared.context.one_in;
             if one_in > 1 && fastrand::u32(..one_in) != 0 {
                 return Ok(None);
@@ -182,6 +189,7 @@ impl Client {
                 &shared.globals.with(tags),
                 &shared.origin,
             )?;
+            shared.check_fits(line.len())?;
             Ok(Some(Item::Line(line)))
         })
     }
@@ -192,10 +200,11 @@ impl Client {
     /// A handle for one count. The same name and tags give the same series.
     ///
     /// # Errors
-    /// [`Error::Name`], or [`Error::Handles`] when there are too many.
+    /// [`Error::Name`], [`Error::TooBig`], or [`Error::Handles`] when there are too many.
     pub fn count_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<CountHandle, Error> {
         let shared = &self.0.shared;
         let context = Context::new(Kind::Count, name, shared.globals.with(tags))?;
+        shared.check_fits(context.line_bytes_min(1) + shared.origin_bytes)?;
         let mut series = shared.series();
         if let Some(cell) = series.counts.get(&context) {
             return Ok(CountHandle(cell.clone()));
@@ -209,10 +218,11 @@ impl Client {
     /// A handle for one timing. The same name and tags give the same series.
     ///
     /// # Errors
-    /// [`Error::Name`], or [`Error::Handles`] when there are too many.
+    /// [`Error::Name`], [`Error::TooBig`], or [`Error::Handles`] when there are too many.
     pub fn timing_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<TimingHandle, Error> {
         let shared = &self.0.shared;
         let context = Context::new(Kind::Timing, name, shared.globals.with(tags))?;
+        shared.check_fits(context.line_bytes_min(1) + shared.origin_bytes)?;
         let mut series = shared.series();
         let cell = match series.timings.get(&context) {
             Some(cell) => cell.clone(),
@@ -305,7 +315,10 @@ impl Core {
                 return Ok(());
             }
             Err(error) => {
-                self.drop_sample(Reason::Invalid);
+                self.drop_sample(match error {
+                    Error::TooBig(..) => Reason::TooBig,
+                    _ => Reason::Invalid,
+                });
                 return Err(error);
             }
         };
@@ -333,6 +346,13 @@ impl Core {
 }
 
 impl Shared {
+    /// Refused here, what no datagram holds takes no room until the flush.
+    fn check_fits(&self, line_bytes: usize) -> Result<(), Error> {
+        let max = self.datagram_bytes_max;
+        let fits = line_bytes <= max;
+        fits.then_some(()).ok_or(Error::TooBig(line_bytes, max))
+    }
+
     pub(super) fn series(&self) -> MutexGuard<'_, Series> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -530,6 +550,38 @@ mod tests {
     }
 
     #[test]
+    fn what_no_datagram_holds_is_refused_at_the_door() {
+        let line = "name:x|s|#k:v,service:shop|c:ci-1|card:low\n";
+        for (rule, bytes_max, fits) in [
+            ("at the limit", line.len(), true),
+            ("one over", line.len() - 1, false),
+        ] {
+            let (mut options, path) = options();
+            options.datagram_bytes_max = Some(bytes_max);
+            options.cardinality = Some(crate::dogstatsd::Cardinality::Low);
+            let identity = Identity {
+                service: "shop".into(),
+                entity_id: Some("ci-1".into()),
+                ..Identity::default()
+            };
+            let agent = UnixDatagram::bind(&path).unwrap();
+            let (client, _guard) = start(options, &identity, Clock::system()).unwrap();
+            let told = client.set("name", "x", &[("k", "v")]);
+            let refusal = Err(Error::TooBig(line.len(), bytes_max));
+            assert_eq!(told, if fits { Ok(()) } else { refusal }, "{rule}");
+            client.flush(DEADLINE).unwrap();
+            let dropped = if fits { vec![] } else { vec![("too_big", 1)] };
+            check_ledger(rule, &client, &dropped);
+            assert_eq!(
+                client.bytes_sent(),
+                if fits { line.len() as u64 } else { 0 }
+            );
+            drop(agent);
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
     fn every_drop_has_a_reason() {
         let (mut options, path) = options();
         options.backlog_bytes_max = 2_000;
@@ -545,10 +597,14 @@ mod tests {
         let mut refused = vec![("invalid", 3)];
         check_ledger("refused at the door", &client, &refused);
         client.set("s", &long, &[]).unwrap();
-        client.set("too.long", &long, &[]).unwrap();
-        client.flush(DEADLINE).unwrap_err();
-        refused.push(("too_big", 1));
+        client.set("too.long", &long, &[]).unwrap_err();
+        let event = Event::new("e", &long);
+        client.event(&event).unwrap_err();
+        refused.push(("too_big", 2));
         check_ledger("longer than a datagram", &client, &refused);
+        client.count_handle("h", &[("long", &long)]).unwrap_err();
+        check_ledger("a handle is no sample", &client, &refused);
+        client.flush(DEADLINE).unwrap_err();
         for member in 0..10 {
             client
                 .set("s", &format!("{}{member}", &long[1..]), &[])

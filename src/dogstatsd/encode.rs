@@ -76,6 +76,13 @@ impl Origin {
         }
     }
 
+    /// Bytes of a line that it takes, the newline included.
+    pub(super) fn bytes(&self) -> usize {
+        let mut out = Vec::new();
+        self.write(&mut out, None);
+        out.len()
+    }
+
     fn write(&self, out: &mut Vec<u8>, unix_s: Option<u64>) {
         field(out, "c:", &self.entity);
         field(out, "e:", &self.external);

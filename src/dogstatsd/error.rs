@@ -23,6 +23,8 @@ pub enum Error {
     Title,
     /// No room for another handle: `contexts_max` are in use.
     Handles(usize),
+    /// A line that no datagram holds: its bytes at the least, and those of a datagram.
+    TooBig(usize, usize),
     /// A text that is not an address.
     Address(String),
     /// The sample was in order, but the worker's queue was full or stopped.
@@ -42,6 +44,10 @@ impl fmt::Display for Error {
             ),
             Error::Title => f.write_str("event title: must not be empty"),
             Error::Handles(max) => write!(f, "handles: at most contexts_max = {max}"),
+            Error::TooBig(bytes, max) => write!(
+                f,
+                "a line of {bytes} bytes: at most datagram_bytes_max = {max}"
+            ),
             Error::Address(text) => write!(
                 f,
                 "address {text:?} (DD_DOGSTATSD_URL): must be udp://host:port, host:port, \

@@ -110,8 +110,8 @@ pub struct TimingHandle {
 }
 
 impl TimingHandle {
-    /// Keeps one duration for the next flush. Waits for nobody and allocates nothing; with all
-    /// buffers full the sample is dropped as `buffer_full`.
+    /// Keeps one duration for the next flush. Waits for nobody, and allocates only while its buffer
+    /// still grows; with all buffers full the sample is dropped as `buffer_full`.
     pub fn record(&self, took: Duration) {
         let first = stripe();
         for step in 0..STRIPES {
@@ -171,9 +171,8 @@ impl TimingCell {
         TimingCell {
             context,
             crowded: AtomicBool::new(false),
-            stripes: std::array::from_fn(|_| {
-                TimingStripe(Mutex::new(Vec::with_capacity(STRIPE_VALUES_MAX)))
-            }),
+            // Empty: most of many handles are quiet, and a buffer once grown keeps its room.
+            stripes: std::array::from_fn(|_| TimingStripe(Mutex::new(Vec::new()))),
         }
     }
 
@@ -195,5 +194,27 @@ impl TimingCell {
             .iter()
             .map(|stripe| stripe.lock().len() as u64)
             .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dogstatsd::sample::Kind;
+
+    #[test]
+    fn a_timing_reserves_nothing_and_keeps_what_it_grew() {
+        let context = Context::new(Kind::Timing, "took", String::new()).unwrap();
+        let cell = TimingCell::new(context);
+        let room = |cell: &TimingCell| -> usize {
+            let stripes = cell.stripes.iter();
+            stripes.map(|stripe| stripe.lock().capacity()).sum()
+        };
+        assert_eq!(room(&cell), 0, "a quiet handle");
+        cell.stripes[0].lock().extend([1.0; 100]);
+        let mut values = Vec::new();
+        cell.collect(&mut values);
+        assert_eq!((values.len(), cell.waiting()), (100, 0));
+        assert!(room(&cell) >= 100, "the next values need no allocation");
     }
 }

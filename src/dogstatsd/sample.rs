@@ -200,6 +200,25 @@ impl Context {
     pub(super) fn weight(&self) -> usize {
         self.name.len() + self.tags.len()
     }
+
+    /// Bytes of the shortest line, `name:value|type|#tags`, without the fields of the origin.
+    pub(super) fn line_bytes_min(&self, value_bytes: usize) -> usize {
+        let tags = match self.tags.len() {
+            0 => 0,
+            bytes => "|#".len() + bytes,
+        };
+        self.name.len() + ":|".len() + value_bytes + self.kind.letters().len() + tags
+    }
+}
+
+impl Prepared {
+    /// Bytes of the shortest line that it can be in: a sum or another value may be longer.
+    pub(super) fn line_bytes_min(&self) -> usize {
+        self.context.line_bytes_min(match &self.value {
+            Value::Member(member) => member.len(),
+            Value::Whole(_) | Value::Last(_) | Value::Number(_) => 1,
+        })
+    }
 }
 
 /// A value that may go on the wire.

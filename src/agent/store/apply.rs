@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::contexts::Limits;
+use super::bounds::Bounds;
+use super::contexts::{LINE_BYTES_MAX, Limits};
 use super::errors::Errors;
 use super::logs::Logs;
 use super::metrics::Metrics;
@@ -16,38 +17,8 @@ use crate::agent::view::{self, PayloadRow, Query};
 use crate::clock::Clock;
 use crate::worker::{Fill, FlushError, Job, Why};
 
-/// How much the store holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Bytes of trace chunks and what is known of them.
-    pub traces_bytes_max: usize,
-    /// Bytes of log lines and what is known of them.
-    pub logs_bytes_max: usize,
-    /// Rows of the payload list.
-    pub payload_rows_max: usize,
-    /// DogStatsD contexts, and as many Prometheus series.
-    pub metric_contexts_max: usize,
-    /// Members of one set told apart within 10 seconds.
-    pub set_members_max: usize,
-    /// Values of one histogram, timing or distribution kept within 10 seconds.
-    pub bucket_values_max: usize,
-    /// Groups of errors.
-    pub error_groups_max: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Bounds {
-        Bounds {
-            traces_bytes_max: 64 << 20,
-            logs_bytes_max: 32 << 20,
-            payload_rows_max: 2_000,
-            metric_contexts_max: 5_000,
-            set_members_max: 10_000,
-            bucket_values_max: 10_000,
-            error_groups_max: 500,
-        }
-    }
-}
+/// A finding may name a value as long as its datagram.
+const FINDING_BYTES_MAX: usize = 500;
 
 /// Something that arrived.
 #[derive(Debug)]
@@ -103,11 +74,15 @@ impl Cargo {
         }
     }
 
+    /// Room that it takes, not only what it uses of it.
     fn bytes(&self) -> usize {
         match self {
-            Cargo::Traces { chunks, .. } => chunks.bytes.len() + 512,
-            Cargo::Datagram { bytes, .. } | Cargo::Lines { bytes, .. } => bytes.len(),
-            Cargo::Scrape { page, .. } => page.as_ref().map_or(0, Vec::len),
+            Cargo::Traces { chunks, .. } => {
+                let ranges = chunks.ranges.capacity() * size_of::<std::ops::Range<usize>>();
+                chunks.bytes.capacity() + ranges + 512
+            }
+            Cargo::Datagram { bytes, .. } | Cargo::Lines { bytes, .. } => bytes.capacity(),
+            Cargo::Scrape { page, .. } => page.as_ref().map_or(0, Vec::capacity),
             Cargo::Refused { .. } => 512,
         }
     }
@@ -160,6 +135,7 @@ impl Store {
     pub(crate) fn new(bounds: &Bounds) -> Store {
         let limits = Limits {
             contexts_max: bounds.metric_contexts_max,
+            bytes_max: bounds.metrics_bytes_max,
             members_max: bounds.set_members_max,
             values_max: bounds.bucket_values_max,
         };
@@ -244,11 +220,15 @@ impl Store {
     }
 
     fn datagram(&self, bytes: &[u8], mut row: PayloadRow) {
-        let mut bad_lines = 0;
+        let (mut bad_lines, mut too_long_bytes) = (0, None);
         let mut metrics = locked(&self.metrics);
         for message in datagram(bytes) {
             match message {
-                Ok(message) => row.points += metrics.take(&message, row.time_unix_us),
+                Ok(message) => {
+                    let taken = metrics.take(&message, row.time_unix_us);
+                    row.points += taken.samples;
+                    too_long_bytes = taken.too_long_bytes.or(too_long_bytes);
+                }
                 Err(error) => {
                     bad_lines += 1;
                     row.error = error.to_string();
@@ -257,6 +237,9 @@ impl Store {
         }
         drop(metrics);
         row.bytes = bytes.len() as u64;
+        if row.error.is_empty() {
+            row.error = size_finding(bytes.len(), too_long_bytes).unwrap_or_default();
+        }
         self.note(Some(Way::Dogstatsd), row, bad_lines);
     }
 
@@ -291,6 +274,9 @@ impl Store {
 
     fn note(&self, way: Option<Way>, mut row: PayloadRow, errors: u64) {
         row.pipeline = way.map_or("http", Way::name);
+        if row.error.len() > FINDING_BYTES_MAX {
+            row.error = row.error[..row.error.floor_char_boundary(FINDING_BYTES_MAX)].to_string();
+        }
         let mut payloads = locked(&self.payloads);
         if let Some(way) = way {
             let brought = Brought {
@@ -387,6 +373,20 @@ impl Store {
                 locked(&self.payloads).pipeline(way, evicted, now_unix_us)
             })
             .to_vec()
+    }
+}
+
+/// What an Agent with its usual buffer (`dogstatsd_buffer_size`) would have made of it.
+fn size_finding(datagram_bytes: usize, too_long_bytes: Option<usize>) -> Option<String> {
+    let cut = datagram_bytes > LINE_BYTES_MAX;
+    match too_long_bytes {
+        Some(bytes) => Some(format!(
+            "a line's texts take {bytes} bytes: over {LINE_BYTES_MAX} it is counted, not kept"
+        )),
+        None if cut => Some(format!(
+            "{datagram_bytes} bytes: the Agent cuts a datagram at {LINE_BYTES_MAX} (dogstatsd_buffer_size)"
+        )),
+        None => None,
     }
 }
 

@@ -24,7 +24,33 @@ pub(crate) enum Bucket {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Members {
     hashes: HashSet<u64>,
-    shown: Vec<String>,
+    shown: Shown,
+}
+
+/// The first few members as text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown {
+    texts: Vec<String>,
+    bytes: usize,
+}
+
+impl Shown {
+    fn push(&mut self, member: &str) {
+        if self.texts.len() < MEMBERS_SHOWN_MAX {
+            let text = &member[..member.floor_char_boundary(MEMBER_BYTES_MAX)];
+            self.bytes += text.len();
+            self.texts.push(text.to_string());
+        }
+    }
+
+    pub(crate) fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        self.texts.capacity() * size_of::<String>() + self.bytes
+    }
 }
 
 /// Values with their weights: all of them while there is room, then a fair sample.
@@ -64,10 +90,8 @@ impl Bucket {
         let Bucket::Set(members) = self else { return };
         let mut hasher = DefaultHasher::new();
         member.hash(&mut hasher);
-        if room && members.hashes.insert(hasher.finish()) && members.shown.len() < MEMBERS_SHOWN_MAX
-        {
-            let end = member.floor_char_boundary(MEMBER_BYTES_MAX);
-            members.shown.push(member[..end].to_string());
+        if room && members.hashes.insert(hasher.finish()) {
+            members.shown.push(member);
         }
     }
 
@@ -82,8 +106,25 @@ impl Bucket {
 
     pub(crate) fn members(&self) -> &[String] {
         match self {
-            Bucket::Set(members) => &members.shown,
+            Bucket::Set(members) => members.shown.texts(),
             _ => &[],
+        }
+    }
+
+    /// Leaves it without texts.
+    pub(crate) fn take_shown(&mut self) -> Shown {
+        match self {
+            Bucket::Set(members) => std::mem::take(&mut members.shown),
+            _ => Shown::default(),
+        }
+    }
+
+    /// Bytes on the heap. A slot of the set has a byte besides, and one in eight is spare.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Bucket::Set(members) => members.hashes.capacity() * 11 + members.shown.bytes(),
+            Bucket::Values(values) => values.kept.capacity() * size_of::<(f64, f64)>(),
+            Bucket::Count(_) | Bucket::Gauge(_) => 0,
         }
     }
 

@@ -1,64 +1,53 @@
-//! DogStatsD contexts: name, type and sorted tags, with their 10 second buckets.
+//! DogStatsD contexts: name, type and sorted tags, bounded in number and in bytes.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
 
-use super::bucket::{BUCKET_SECONDS, Bucket, MEMBERS_SHOWN_MAX};
-use super::history::History;
+use super::context::{Context, Room, weight, write_key};
+use super::quietest::quietest;
 use crate::agent::decode::{Kind, Metric, Values};
-use crate::agent::view::MetricRow;
 
-/// Contexts that were not kept are told apart up to this many.
-const OVERFLOW_KNOWN_MAX: usize = 100_000;
-/// Names whose counts are summed since the start.
+/// The Agent's buffer for one datagram (`dogstatsd_buffer_size`): no more of a line reaches it.
+pub(crate) const LINE_BYTES_MAX: usize = 8_192;
+/// Names whose counts are summed since the start, and their bytes.
 const SUMS_MAX: usize = 5_000;
-/// Values and members of all buckets together: a bound in bytes, 16 each.
-const HELD_MAX: usize = 1_000_000;
+const SUM_NAMES_BYTES_MAX: usize = 1 << 20;
 
-/// Bounds of the contexts.
+/// Bounds of the contexts, and of the series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) contexts_max: usize,
+    pub(crate) bytes_max: usize,
     pub(crate) members_max: usize,
     pub(crate) values_max: usize,
 }
 
-#[derive(Debug)]
-struct Context {
-    name: String,
-    kind: Kind,
-    tags: Vec<String>,
-    points: u64,
-    value: f64,
-    /// Start of the bucket in Unix seconds.
-    start: u64,
-    bucket: Bucket,
-    finished: Vec<(&'static str, f64)>,
-    finished_members: Vec<String>,
-    history: History,
-    last_seen_unix_us: u64,
-}
-
-/// What the buckets of all contexts may still hold.
-struct Room<'h> {
-    limits: Limits,
-    held: &'h mut usize,
-}
-
-impl Room<'_> {
-    fn is_left(&self, bucket_held: usize, bucket_max: usize) -> bool {
-        bucket_held < bucket_max && *self.held < HELD_MAX
+impl Limits {
+    /// Values and members of all buckets together: 16 bytes each, a quarter of all bytes.
+    pub(crate) fn held_max(&self) -> usize {
+        self.bytes_max / 64
     }
 }
 
-/// All contexts.
+/// What became of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Samples that it held.
+    pub(crate) samples: u64,
+    /// Bytes of what it is known by, where they were too many to keep it.
+    pub(crate) too_long_bytes: Option<usize>,
+}
+
+/// All contexts. At a bound those that were quiet longest go.
 #[derive(Debug)]
 pub(crate) struct Contexts {
     limits: Limits,
-    contexts: HashMap<String, Context>,
-    refused: HashSet<u64>,
+    contexts: HashMap<Box<str>, Context>,
+    bytes: usize,
+    touched: u64,
+    overflow: u64,
     evicted_samples: u64,
     sums: HashMap<String, f64>,
+    sum_names_bytes: usize,
     held: usize,
     /// Reused for every look-up, so that a known context costs no allocation.
     key: String,
@@ -69,51 +58,92 @@ impl Contexts {
         Contexts {
             limits,
             contexts: HashMap::new(),
-            refused: HashSet::new(),
+            bytes: 0,
+            touched: 0,
+            overflow: 0,
             evicted_samples: 0,
             sums: HashMap::new(),
+            sum_names_bytes: 0,
             held: 0,
             key: String::new(),
         }
     }
 
-    /// Takes one line; tells how many samples it held.
-    pub(crate) fn take(&mut self, metric: &Metric<'_>, time_unix_us: u64) -> u64 {
+    /// Takes one line.
+    pub(crate) fn take(&mut self, metric: &Metric<'_>, time_unix_us: u64) -> Taken {
         let samples = match &metric.values {
             Values::Numbers(numbers) => numbers.len() as u64,
             Values::Member(_) => 1,
         };
         self.sum(metric);
-        let mut tags = metric.tags.clone();
-        tags.sort_unstable();
-        tags.dedup();
         let mut key = std::mem::take(&mut self.key);
-        write_key(&mut key, metric, &tags);
-        if !self.contexts.contains_key(&key) {
-            if self.contexts.len() >= self.limits.contexts_max {
-                self.refuse(&key, samples);
-                self.key = key;
-                return samples;
-            }
-            self.contexts
-                .insert(key.clone(), Context::new(metric, &tags));
+        write_key(&mut key, metric);
+        let length = key.len();
+        let too_long_bytes = (length > LINE_BYTES_MAX).then_some(length);
+        if too_long_bytes.is_none() {
+            self.add(&key, metric, time_unix_us);
+            self.key = key;
+        } else {
+            // The long key goes, so that it is not what every later look-up holds.
+            self.evicted_samples += samples;
+            self.overflow += 1;
         }
-        if let Some(context) = self.contexts.get_mut(&key) {
+        Taken {
+            samples,
+            too_long_bytes,
+        }
+    }
+
+    fn add(&mut self, key: &str, metric: &Metric<'_>, time_unix_us: u64) {
+        if !self.contexts.contains_key(key) {
+            let context = Context::new(metric.kind);
+            let weight = context.weight(key);
+            self.make_room(1, weight);
+            self.bytes += weight;
+            self.contexts.insert(key.into(), context);
+        }
+        self.touched += 1;
+        if let Some(context) = self.contexts.get_mut(key) {
+            let before = context.weight(key);
             context.roll(time_unix_us / 1_000_000, &mut self.held);
             let mut room = Room {
                 limits: self.limits,
                 held: &mut self.held,
             };
+            context.touched = self.touched;
             context.take(metric, time_unix_us, &mut room);
+            self.bytes = self.bytes - before + context.weight(key);
         }
-        self.key = key;
-        samples
+        self.make_room(0, 0);
+    }
+
+    /// Lets contexts go until there is room for so many more, a batch at a time, so that a flood
+    /// of new ones costs each but a few steps.
+    fn make_room(&mut self, more: usize, more_bytes: usize) {
+        while !self.contexts.is_empty()
+            && (self.contexts.len() + more > self.limits.contexts_max
+                || self.bytes + more_bytes > self.limits.bytes_max)
+        {
+            let last_to_go = quietest(self.contexts.values().map(|context| context.touched));
+            self.contexts.retain(|key, context| {
+                let stays = context.touched > last_to_go;
+                if !stays {
+                    self.bytes -= context.weight(key);
+                    self.held -= context.held();
+                    self.overflow += 1;
+                    self.evicted_samples += context.points();
+                }
+                stays
+            });
+        }
     }
 
     /// Finishes buckets that are over, so that idle contexts hold no values.
     pub(crate) fn tick(&mut self, now_unix_us: u64) {
-        for context in self.contexts.values_mut() {
+        self.bytes = 0;
+        for (key, context) in &mut self.contexts {
             context.roll(now_unix_us / 1_000_000, &mut self.held);
+            self.bytes += context.weight(key);
         }
     }
 
@@ -126,19 +156,19 @@ impl Contexts {
         self.contexts.len() as u64
     }
 
+    /// Contexts that were let go, and lines that were too long to keep.
     pub(crate) fn overflow(&self) -> u64 {
-        self.refused.len() as u64
+        self.overflow
     }
 
+    /// Their samples.
     pub(crate) fn evicted_samples(&self) -> u64 {
         self.evicted_samples
     }
 
-    pub(crate) fn rows(&self, now_unix_us: u64) -> Vec<MetricRow> {
-        self.contexts
-            .values()
-            .map(|context| context.row(now_unix_us / 1_000_000))
-            .collect()
+    /// Each with its key, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Context)> {
+        self.contexts.iter().map(|(key, context)| (&**key, context))
     }
 
     fn sum(&mut self, metric: &Metric<'_>) {
@@ -146,168 +176,13 @@ impl Contexts {
             return;
         };
         let sum = numbers.iter().sum::<f64>() * weight(metric);
+        let bytes = self.sum_names_bytes + metric.name.len();
         if let Some(known) = self.sums.get_mut(metric.name) {
             *known += sum;
-        } else if self.sums.len() < SUMS_MAX {
+        } else if self.sums.len() < SUMS_MAX && bytes <= SUM_NAMES_BYTES_MAX {
+            self.sum_names_bytes = bytes;
             self.sums.insert(metric.name.to_string(), sum);
         }
-    }
-
-    fn refuse(&mut self, key: &str, samples: u64) {
-        self.evicted_samples += samples;
-        if self.refused.len() < OVERFLOW_KNOWN_MAX {
-            let mut hasher = DefaultHasher::new();
-            key.hash(&mut hasher);
-            self.refused.insert(hasher.finish());
-        }
-    }
-}
-
-impl Context {
-    fn new(metric: &Metric<'_>, tags: &[&str]) -> Context {
-        Context {
-            name: metric.name.to_string(),
-            kind: metric.kind,
-            tags: tags.iter().map(|tag| tag.to_string()).collect(),
-            points: 0,
-            value: 0.0,
-            start: 0,
-            bucket: Bucket::new(metric.kind),
-            finished: Vec::new(),
-            finished_members: Vec::new(),
-            history: History::default(),
-            last_seen_unix_us: 0,
-        }
-    }
-
-    /// Closes the bucket if `second` lies behind it.
-    fn roll(&mut self, second: u64, held: &mut usize) {
-        let start = second - second % BUCKET_SECONDS;
-        if start <= self.start {
-            return;
-        }
-        if self.start > 0 && self.has_samples() {
-            self.finished = self.bucket.aggregates(self.kind);
-            self.finished_members = self.bucket.members().to_vec();
-        } else if self.kind == Kind::Count && self.points > 0 {
-            // The Agent goes on sending 0 for a count that is quiet; the others just end.
-            self.finished = vec![("rate", 0.0)];
-        }
-        *held -= self.bucket.held();
-        self.bucket = Bucket::new(self.kind);
-        self.start = start;
-    }
-
-    fn has_samples(&self) -> bool {
-        self.last_seen_unix_us / 1_000_000 >= self.start
-    }
-
-    fn take(&mut self, metric: &Metric<'_>, time_unix_us: u64, room: &mut Room<'_>) {
-        self.last_seen_unix_us = time_unix_us;
-        match &metric.values {
-            Values::Member(member) => {
-                self.points += 1;
-                let before = self.bucket.held();
-                self.bucket
-                    .member(member, room.is_left(before, room.limits.members_max));
-                *room.held += self.bucket.held() - before;
-                self.value = self.bucket.held() as f64;
-                self.history.set(time_unix_us / 1_000_000, self.value);
-            }
-            Values::Numbers(numbers) => {
-                for number in numbers {
-                    self.number(*number, metric, room);
-                }
-            }
-        }
-    }
-
-    fn number(&mut self, number: f64, metric: &Metric<'_>, room: &mut Room<'_>) {
-        let (weight, second) = (weight(metric), self.last_seen_unix_us / 1_000_000);
-        self.points += 1;
-        // A point with a time of its own passes the Agent's aggregation by.
-        if metric.timestamp.is_none() {
-            let before = self.bucket.held();
-            let is_left = room.is_left(before, room.limits.values_max);
-            self.bucket.number(number, weight, is_left);
-            *room.held += self.bucket.held() - before;
-        }
-        if self.kind == Kind::Count {
-            self.value += number * weight;
-            self.history.add(second, number * weight);
-        } else {
-            self.value = number;
-            self.history.set(second, number);
-        }
-    }
-
-    fn row(&self, second: u64) -> MetricRow {
-        let over = self.start + BUCKET_SECONDS <= second;
-        let show_current = over && self.has_samples() || self.finished.is_empty();
-        let mut members = self.bucket.members().to_vec();
-        members.extend(self.finished_members.iter().cloned());
-        members.sort();
-        members.dedup();
-        members.truncate(MEMBERS_SHOWN_MAX);
-        MetricRow {
-            name: self.name.clone(),
-            source: "dogstatsd",
-            kind: self.kind.name().to_string(),
-            tags: self.tags.clone(),
-            points: self.points,
-            value: self.value,
-            aggregates: match show_current {
-                true => self.bucket.aggregates(self.kind),
-                false => self.finished.clone(),
-            },
-            members,
-            history: self.history.view(),
-            last_seen_unix_us: self.last_seen_unix_us,
-            unit: if self.kind == Kind::Timing {
-                "millisecond"
-            } else {
-                unit(&self.name)
-            },
-        }
-    }
-}
-
-/// Samples that one stands for. A gauge and a set take no rate; a count with a time of its own
-/// neither (metric codec of the Agent's data plane).
-fn weight(metric: &Metric<'_>) -> f64 {
-    match metric.kind {
-        Kind::Gauge | Kind::Set => 1.0,
-        Kind::Count if metric.timestamp.is_some() => 1.0,
-        _ => 1.0 / metric.rate,
-    }
-}
-
-/// What a name's ending says of its unit.
-pub(crate) fn unit(name: &str) -> &'static str {
-    let name = name.strip_suffix("_total").unwrap_or(name);
-    let name = ["_bucket", "_sum"]
-        .iter()
-        .find_map(|end| name.strip_suffix(end))
-        .unwrap_or(name);
-    let last = name.rsplit(['_', '.']).next().unwrap_or("");
-    match last {
-        "seconds" => "second",
-        "milliseconds" | "ms" => "millisecond",
-        "bytes" => "byte",
-        "ratio" => "fraction",
-        "percent" => "percent",
-        _ => "",
-    }
-}
-
-fn write_key(key: &mut String, metric: &Metric<'_>, tags: &[&str]) {
-    key.clear();
-    key.push_str(metric.name);
-    key.push('|');
-    key.push_str(metric.kind.name());
-    for tag in tags {
-        key.push('|');
-        key.push_str(tag);
     }
 }
 
@@ -315,10 +190,12 @@ fn write_key(key: &mut String, metric: &Metric<'_>, tags: &[&str]) {
 mod tests {
     use super::*;
     use crate::agent::decode::{Message, datagram};
+    use crate::agent::view::MetricRow;
 
     const T: u64 = 1_700_000_000_000_000;
     const LIMITS: Limits = Limits {
         contexts_max: 3,
+        bytes_max: 1 << 20,
         members_max: 3,
         values_max: 3,
     };
@@ -333,8 +210,11 @@ mod tests {
     }
 
     fn row(contexts: &Contexts, name: &str, second: u64) -> MetricRow {
-        let rows = contexts.rows(T + second * 1_000_000);
-        rows.into_iter().find(|row| row.name == name).unwrap()
+        let second = T / 1_000_000 + second;
+        let mut rows = contexts
+            .iter()
+            .map(|(key, context)| context.row(key, second));
+        rows.find(|row| row.name == name).unwrap()
     }
 
     #[test]
@@ -395,38 +275,107 @@ mod tests {
         assert_eq!((level.value, &*level.aggregates), (3.0, &[][..]));
     }
 
-    #[test]
-    fn contexts_have_a_bound_and_those_refused_are_told_apart() {
-        let mut contexts = Contexts::new(LIMITS);
-        send(
-            &mut contexts,
-            1,
-            "a:1|c\na:1|g\na:1|c|#x\na:1:2|c|#y\na:1|c|#y\nb:1|c\na:5|c",
+    /// The bytes are those of the contexts that are held, whatever came and went.
+    #[track_caller]
+    fn check_bytes(rule: &str, contexts: &Contexts) {
+        let weights = contexts.iter().map(|(key, context)| context.weight(key));
+        assert_eq!(contexts.bytes, weights.sum::<usize>(), "{rule}");
+        assert!(contexts.bytes <= contexts.limits.bytes_max, "{rule}");
+        assert!(
+            contexts.contexts.len() <= contexts.limits.contexts_max,
+            "{rule}"
         );
+        let held = contexts.iter().map(|(_, context)| context.held());
+        assert_eq!(contexts.held, held.sum::<usize>(), "{rule}");
+    }
+
+    #[test]
+    fn the_quietest_goes_and_the_sums_stay() {
+        let mut contexts = Contexts::new(LIMITS);
+        send(&mut contexts, 1, "a:1|c\na:1:2|g\na:1|c|#x\na:1|c\nb:1|c");
         assert_eq!(
             (
                 contexts.count(),
                 contexts.overflow(),
                 contexts.evicted_samples()
             ),
-            (3, 2, 4)
+            (3, 1, 2),
+            "the gauge was quiet longest"
         );
+        let mut kinds: Vec<String> =
+            (contexts.iter().map(|(key, _)| key.replace('\n', " "))).collect();
+        kinds.sort();
+        assert_eq!(kinds, ["a count", "a x count", "b count"]);
         let mut sums: Vec<(&str, f64)> = contexts.sums().collect();
         sums.sort_by(|a, b| a.0.cmp(b.0));
-        assert_eq!(sums, [("a", 11.0), ("b", 1.0)]);
+        assert_eq!(sums, [("a", 3.0), ("b", 1.0)]);
+        check_bytes("after an eviction", &contexts);
     }
 
     #[test]
-    fn a_names_ending_tells_its_unit() {
-        for (name, expected) in [
-            ("process_cpu_seconds_total", "second"),
-            ("request_latency_seconds_bucket", "second"),
-            ("heap_bytes", "byte"),
-            ("op.ms", "millisecond"),
-            ("hits", ""),
-            ("", ""),
-        ] {
-            assert_eq!(unit(name), expected, "{name}");
+    fn a_flood_of_contexts_makes_nobody_deaf() {
+        let mut contexts = Contexts::new(Limits {
+            contexts_max: 1_000,
+            ..LIMITS
+        });
+        for n in 0..10_000 {
+            send(&mut contexts, 1, &format!("flood:1|c|#n:{n}\nbusy:1|c"));
         }
+        send(&mut contexts, 2, "new:1|c");
+        assert_eq!(row(&contexts, "new", 3).points, 1);
+        assert_eq!(row(&contexts, "busy", 3).points, 10_000, "a busy one stays");
+        check_bytes("after a flood", &contexts);
+    }
+
+    #[test]
+    fn contexts_have_a_bound_in_bytes() {
+        let limits = Limits {
+            contexts_max: 10_000,
+            members_max: 10_000,
+            values_max: 10_000,
+            ..LIMITS
+        };
+        let mut contexts = Contexts::new(limits);
+        for n in 0..500 {
+            let tags = format!("n:{n},{}", "t,".repeat(n) + &"x".repeat(3_000));
+            send(&mut contexts, 1, &format!("a:1|c|#{tags}"));
+        }
+        check_bytes("long tags", &contexts);
+        for n in (1..3_000).step_by(20) {
+            let (values, member) = ("1:".repeat(n), "m".repeat(n));
+            let lines = format!("h{n}:{values}|h\ns{n}:{member}|s\ns0:{member}|s");
+            send(&mut contexts, n as u64 / 100, &lines);
+        }
+        check_bytes("values and members", &contexts);
+        contexts.tick(T + 100_000_000);
+        check_bytes("after a tick", &contexts);
+        assert!(contexts.count() > 50);
+    }
+
+    #[test]
+    fn what_no_agent_could_read_whole_is_not_kept() {
+        #[track_caller]
+        fn check(rule: &str, name_bytes: usize, expected: Option<usize>) {
+            let mut contexts = Contexts::new(LIMITS);
+            let line = format!("{}:1:2|g", "n".repeat(name_bytes));
+            let Some(Ok(Message::Metric(metric))) = datagram(line.as_bytes()).next() else {
+                panic!("{rule}")
+            };
+            let taken = contexts.take(&metric, T);
+            assert_eq!(
+                (taken.samples, taken.too_long_bytes),
+                (2, expected),
+                "{rule}"
+            );
+            let lost = expected.map_or(0, |_| 2);
+            assert_eq!(
+                (contexts.count(), contexts.evicted_samples()),
+                (u64::from(lost == 0), lost),
+                "{rule}"
+            );
+        }
+        let limit = LINE_BYTES_MAX - "\ngauge".len();
+        check("at the limit", limit, None);
+        check("one over", limit + 1, Some(LINE_BYTES_MAX + 1));
     }
 }

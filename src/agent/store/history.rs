@@ -9,6 +9,9 @@ const SECONDS_MAX: usize = 60;
 pub(crate) struct History(VecDeque<(u64, f64)>);
 
 impl History {
+    /// Of 60 values a ring has room for 64.
+    pub(crate) const BYTES_MAX: usize = SECONDS_MAX.next_power_of_two() * size_of::<(u64, f64)>();
+
     /// Sets the value of a second: the newest wins.
     pub(crate) fn set(&mut self, second: u64, value: f64) {
         *self.slot(second) = value;
@@ -17,6 +20,11 @@ impl History {
     /// Adds to the value of a second.
     pub(crate) fn add(&mut self, second: u64, value: f64) {
         *self.slot(second) += value;
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<(u64, f64)>()
     }
 
     pub(crate) fn view(&self) -> Vec<f64> {

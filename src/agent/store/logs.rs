@@ -9,8 +9,11 @@ use super::query::{Term, contains, rows_max, terms};
 use crate::agent::decode::{LogLine, Status, log_line, log_summary};
 use crate::agent::view::{self, LogRow, Query};
 
-/// What a line costs besides its text.
-const LINE_OVERHEAD_BYTES: usize = 112;
+/// What a line costs besides its text: itself with its two counts, what the allocator adds to both,
+/// and its slot in the ring, of which half may be spare.
+const LINE_OVERHEAD_BYTES: usize = size_of::<Line>() + 16 + 2 * 16 + 2 * size_of::<Arc<Line>>();
+/// Of a service's name, by which lines are searched; Datadog itself takes 100.
+const SERVICE_BYTES_MAX: usize = 200;
 /// The logger whose lines are the access log.
 const ACCESS_LOGGER: &str = "testapi.access";
 
@@ -61,8 +64,9 @@ impl Logs {
         if let Some(seen) = error(&read) {
             errors.see(arrived_unix_us, &seen);
         }
-        if *self.last_service != *read.service {
-            self.last_service = read.service.into();
+        let service = &read.service[..read.service.floor_char_boundary(SERVICE_BYTES_MAX)];
+        if *self.last_service != *service {
+            self.last_service = service.into();
         }
         self.bytes += text.len() + LINE_OVERHEAD_BYTES;
         self.lines.push_back(Arc::new(Line {
@@ -283,6 +287,11 @@ mod tests {
         assert_eq!(
             (&*list.rows[0].message, list.matching, list.evicted),
             ("line 40", 10, 40)
+        );
+        let long = format!(r#"{{"message":"m","service":"{}"}}"#, "s".repeat(5_000));
+        assert_eq!(
+            filled(&[&long], 1 << 20).0.last_service.len(),
+            SERVICE_BYTES_MAX
         );
         assert_eq!(filled(&["x"], 0).0.count(), 0);
     }

@@ -2,46 +2,80 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::contexts::{Contexts, Limits};
+use super::contexts::{Contexts, LINE_BYTES_MAX, Limits, Taken};
+use super::quietest::quietest;
 use super::series::AllSeries;
 use crate::agent::decode::{Event, Message, ServiceCheck};
-use crate::agent::view::{self, CheckRow, EventRow};
+use crate::agent::view::{self, CheckRow, EventRow, MetricRow};
 
 const EVENTS_MAX: usize = 100;
 const CHECKS_MAX: usize = 500;
+/// What one view shows: as many rows, and so many bytes of each kind of row.
+const ROWS_SHOWN_MAX: usize = 5_000;
+const ROWS_SHOWN_BYTES_MAX: usize = 8 << 20;
+/// Rows over this take half of these bytes at most, so that a few long ones do not hide the others.
+const LONG_ROW_BYTES: usize = 8 << 10;
+const OTHERS_SHOWN_BYTES_MAX: usize = 1 << 20;
 
 /// Contexts, series, events, checks.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub(crate) contexts: Contexts,
     pub(crate) series: AllSeries,
-    events: VecDeque<EventRow>,
-    checks: BTreeMap<String, CheckRow>,
+    events: VecDeque<Tagged<EventRow>>,
+    /// By name and tags.
+    checks: BTreeMap<Box<str>, Tagged<CheckRow>>,
+    checks_seen: u64,
+    /// Events and checks that were too long to keep, and checks that made room.
+    let_go: u64,
+}
+
+/// A row without its tags, which as one text, a line each, take a fraction of the memory.
+#[derive(Debug)]
+struct Tagged<R> {
+    row: R,
+    tags: Box<str>,
+    touched: u64,
 }
 
 impl Metrics {
     pub(crate) fn new(limits: Limits) -> Metrics {
         Metrics {
             contexts: Contexts::new(limits),
-            series: AllSeries::new(limits.contexts_max),
+            series: AllSeries::new(limits),
             events: VecDeque::new(),
             checks: BTreeMap::new(),
+            checks_seen: 0,
+            let_go: 0,
         }
     }
 
-    /// Takes one line; tells how many samples it held.
-    pub(crate) fn take(&mut self, message: &Message<'_>, time_unix_us: u64) -> u64 {
-        match message {
+    /// Takes one line.
+    pub(crate) fn take(&mut self, message: &Message<'_>, time_unix_us: u64) -> Taken {
+        let (length, tags) = match message {
             Message::Metric(metric) => return self.contexts.take(metric, time_unix_us),
-            Message::Event(event) => self.event(event, time_unix_us),
-            Message::Check(check) => self.check(check, time_unix_us),
+            Message::Event(event) => (event.title.len() + event.text.len(), &event.tags),
+            Message::Check(check) => (check.name.len() + check.message.len(), &check.tags),
+        };
+        let tags = joined(tags);
+        let length = length + tags.len();
+        let too_long_bytes = (length > LINE_BYTES_MAX).then_some(length);
+        match message {
+            _ if too_long_bytes.is_some() => self.let_go += 1,
+            Message::Event(event) => self.event(event, tags, time_unix_us),
+            Message::Check(check) => self.check(check, tags, time_unix_us),
+            Message::Metric(_) => {}
         }
-        1
+        Taken {
+            samples: 1,
+            too_long_bytes,
+        }
     }
 
     /// What was not kept because a bound was reached.
     pub(crate) fn evicted(&self) -> (u64, u64) {
-        (self.contexts.evicted_samples(), self.series.evicted())
+        let dogstatsd = self.contexts.evicted_samples() + self.let_go;
+        (dogstatsd, self.series.evicted())
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -49,51 +83,130 @@ impl Metrics {
     }
 
     pub(crate) fn view(&self, now_unix_us: u64) -> view::Metrics {
-        let mut rows = self.contexts.rows(now_unix_us);
-        rows.extend(self.series.rows());
-        rows.sort_by(|a, b| {
-            (a.source, &a.name, &a.tags, &a.kind).cmp(&(b.source, &b.name, &b.tags, &b.kind))
+        let (rows, rows_left_out) = self.rows(now_unix_us);
+        let (events, events_left_out) = bounded(self.events.iter(), |event| {
+            let mut row = event.row.clone();
+            row.tags = split(&event.tags);
+            let bytes = row.title.len() + row.text.len() + tags_bytes(&row.tags);
+            (row, bytes)
         });
+        let (checks, checks_left_out) = bounded(self.checks.values(), |check| {
+            let mut row = check.row.clone();
+            row.tags = split(&check.tags);
+            let bytes = row.name.len() + row.message.len() + tags_bytes(&row.tags);
+            (row, bytes)
+        });
+        let left_out = rows_left_out + events_left_out + checks_left_out;
         view::Metrics {
             rows,
-            overflow: self.contexts.overflow() + self.series.overflow(),
-            events: self.events.iter().cloned().collect(),
-            checks: self.checks.values().cloned().collect(),
+            overflow: self.contexts.overflow() + self.series.overflow() + self.let_go + left_out,
+            events,
+            checks,
         }
     }
 
-    fn event(&mut self, event: &Event<'_>, time_unix_us: u64) {
+    /// Sorted by source, name, tags and type, as far as they fit; and how many did not.
+    fn rows(&self, now_unix_us: u64) -> (Vec<MetricRow>, u64) {
+        let second = now_unix_us / 1_000_000;
+        let mut contexts: Vec<_> = self.contexts.iter().collect();
+        contexts.sort_unstable_by_key(|(key, _)| *key);
+        let mut series: Vec<_> = self.series.iter().collect();
+        series.sort_unstable_by_key(|(key, _)| *key);
+        let all = contexts.len() + series.len();
+        let contexts = contexts
+            .into_iter()
+            .map(|(key, context)| context.row(key, second));
+        let series = series.into_iter().map(|(_, series)| series.row());
+        let (mut bytes, mut long_bytes) = (0, 0);
+        let fitting = contexts.chain(series).filter(|row| {
+            let more = row_bytes(row);
+            let more_long = if more > LONG_ROW_BYTES { more } else { 0 };
+            let fits = bytes + more <= ROWS_SHOWN_BYTES_MAX
+                && long_bytes + more_long <= ROWS_SHOWN_BYTES_MAX / 2;
+            if fits {
+                bytes += more;
+                long_bytes += more_long;
+            }
+            fits
+        });
+        let rows: Vec<MetricRow> = fitting.take(ROWS_SHOWN_MAX).collect();
+        let left_out = (all - rows.len()) as u64;
+        (rows, left_out)
+    }
+
+    fn event(&mut self, event: &Event<'_>, tags: Box<str>, time_unix_us: u64) {
         self.events.truncate(EVENTS_MAX - 1);
-        self.events.push_front(EventRow {
-            time_unix_us,
-            title: event.title.to_string(),
-            text: event.text.to_string(),
-            alert_type: event.alert_type.to_string(),
-            tags: owned(&event.tags),
+        self.events.push_front(Tagged {
+            row: EventRow {
+                time_unix_us,
+                title: event.title.to_string(),
+                text: event.text.to_string(),
+                alert_type: event.alert_type.to_string(),
+                tags: Vec::new(),
+            },
+            tags,
+            touched: 0,
         });
     }
 
-    fn check(&mut self, check: &ServiceCheck<'_>, time_unix_us: u64) {
-        let tags = owned(&check.tags);
-        let key = format!("{} {tags:?}", check.name);
-        if self.checks.len() >= CHECKS_MAX && !self.checks.contains_key(&key) {
-            return;
+    fn check(&mut self, check: &ServiceCheck<'_>, tags: Box<str>, time_unix_us: u64) {
+        let key = format!("{}\n{tags}", check.name);
+        if self.checks.len() >= CHECKS_MAX && !self.checks.contains_key(&*key) {
+            let last_to_go = quietest(self.checks.values().map(|check| check.touched));
+            let before = self.checks.len();
+            self.checks.retain(|_, check| check.touched > last_to_go);
+            self.let_go += (before - self.checks.len()) as u64;
         }
+        self.checks_seen += 1;
         let row = CheckRow {
             time_unix_us,
             name: check.name.to_string(),
             status: check.status.name(),
             message: check.message.to_string(),
-            tags,
+            tags: Vec::new(),
         };
-        self.checks.insert(key, row);
+        let touched = self.checks_seen;
+        let check = Tagged { row, tags, touched };
+        self.checks.insert(key.into(), check);
     }
 }
 
-fn owned(tags: &[&str]) -> Vec<String> {
-    let mut tags: Vec<String> = tags.iter().map(|tag| tag.to_string()).collect();
-    tags.sort();
-    tags
+/// Sorted; no line of a datagram holds a line break, so it can be taken apart again.
+fn joined(tags: &[&str]) -> Box<str> {
+    let mut tags = tags.to_vec();
+    tags.sort_unstable();
+    tags.join("\n").into()
+}
+
+fn split(tags: &str) -> Vec<String> {
+    let tags = tags.split('\n').filter(|tag| !tag.is_empty());
+    tags.map(str::to_string).collect()
+}
+
+/// Rows as far as they fit, and how many did not.
+fn bounded<T, R>(
+    held: impl ExactSizeIterator<Item = T>,
+    row: impl Fn(T) -> (R, usize),
+) -> (Vec<R>, u64) {
+    let (all, mut bytes) = (held.len(), 0);
+    let fitting = held.map(row).take_while(|(_, row_bytes)| {
+        bytes += row_bytes + size_of::<R>();
+        bytes <= OTHERS_SHOWN_BYTES_MAX
+    });
+    let rows: Vec<R> = fitting.map(|(row, _)| row).collect();
+    let left_out = (all - rows.len()) as u64;
+    (rows, left_out)
+}
+
+fn row_bytes(row: &MetricRow) -> usize {
+    let texts = row.name.len() + tags_bytes(&row.tags) + tags_bytes(&row.members);
+    let numbers = row.history.len() * size_of::<f64>() + row.aggregates.len() * 24;
+    size_of::<MetricRow>() + texts + numbers
+}
+
+/// A text of its own costs about as much again as a short tag.
+fn tags_bytes(tags: &[String]) -> usize {
+    tags.iter().map(|tag| tag.len() + 48).sum()
 }
 
 #[cfg(test)]
@@ -101,27 +214,126 @@ mod tests {
     use super::*;
     use crate::agent::decode::{datagram, exposition};
 
+    const LIMITS: Limits = Limits {
+        contexts_max: 10,
+        bytes_max: 32 << 20,
+        members_max: 10,
+        values_max: 10,
+    };
+
+    fn take(metrics: &mut Metrics, lines: &str) -> Vec<Taken> {
+        let read = datagram(lines.as_bytes());
+        read.map(|message| metrics.take(&message.unwrap(), 7))
+            .collect()
+    }
+
     #[test]
     fn metrics_are_sorted_and_events_and_checks_kept() {
-        let limits = Limits {
-            contexts_max: 10,
-            members_max: 10,
-            values_max: 10,
-        };
-        let mut metrics = Metrics::new(limits);
-        let lines = b"b:1|c\na:1|ms\n_e{1,1}:x|y|t:error\n_sc|db|2|m:down\n_sc|db|0\n";
-        let points: u64 = datagram(lines).map(|m| metrics.take(&m.unwrap(), 7)).sum();
+        let mut metrics = Metrics::new(LIMITS);
+        let lines = "b:1|c\na:1|ms\n_e{1,1}:x|y|t:error|#b,a\n_sc|db|2|m:down\n_sc|db|0\n";
+        let taken = take(&mut metrics, lines);
         metrics.series.take("u", &exposition("c 1\n").unwrap(), 7);
         let view = metrics.view(7);
         let names: Vec<&str> = view.rows.iter().map(|row| &*row.name).collect();
-        assert_eq!(
-            (points, names, metrics.count()),
-            (5, vec!["a", "b", "c"], 3)
-        );
+        assert_eq!((names, metrics.count()), (vec!["a", "b", "c"], 3));
+        assert_eq!(taken.iter().map(|taken| taken.samples).sum::<u64>(), 5);
         assert_eq!(
             (view.rows[0].unit, &*view.events[0].alert_type),
             ("millisecond", "error")
         );
+        assert_eq!(view.events[0].tags, ["a", "b"]);
         assert_eq!((view.checks.len(), view.checks[0].status), (1, "ok"));
+        assert_eq!((view.overflow, &view.checks[0].tags), (0, &Vec::new()));
+    }
+
+    #[test]
+    fn events_and_checks_have_a_bound_in_bytes() {
+        #[track_caller]
+        fn check(rule: &str, line: &str, kept: bool) {
+            let mut metrics = Metrics::new(LIMITS);
+            let taken = take(&mut metrics, line)[0];
+            let view = metrics.view(7);
+            assert_eq!(
+                view.events.len() + view.checks.len(),
+                usize::from(kept),
+                "{rule}"
+            );
+            assert_eq!(taken.too_long_bytes.is_none(), kept, "{rule}");
+            assert_eq!(
+                (view.overflow, metrics.evicted().0),
+                (u64::from(!kept), u64::from(!kept)),
+                "{rule}"
+            );
+        }
+        let long = |bytes| "x".repeat(bytes);
+        let limit = LINE_BYTES_MAX;
+        check(
+            "a check at the limit",
+            &format!("_sc|db|0|#{}", long(limit - 2)),
+            true,
+        );
+        check("one over", &format!("_sc|db|0|#{}", long(limit - 1)), false);
+        check("its message", &format!("_sc|db|0|m:{}", long(limit)), false);
+        let event = |text: usize| format!("_e{{1,{text}}}:t|{}", long(text));
+        check("an event at the limit", &event(limit - 1), true);
+        check("one over", &event(limit), false);
+    }
+
+    #[test]
+    fn new_checks_are_heard_when_there_are_too_many() {
+        let mut metrics = Metrics::new(LIMITS);
+        for n in 0..2_000 {
+            take(&mut metrics, &format!("_sc|flood{n}|0\n_sc|busy|0"));
+        }
+        take(&mut metrics, "_sc|new|2");
+        let names: Vec<String> = (metrics.view(7).checks.into_iter())
+            .map(|row| row.name)
+            .collect();
+        assert!(names.len() <= CHECKS_MAX);
+        for name in ["busy", "new", "flood1999"] {
+            assert!(names.contains(&name.to_string()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_view_is_bounded_and_says_what_it_leaves_out() {
+        let mut metrics = Metrics::new(Limits {
+            contexts_max: 20_000,
+            ..LIMITS
+        });
+        for n in 0..ROWS_SHOWN_MAX + 7 {
+            take(&mut metrics, &format!("n{n}:1|g"));
+        }
+        let view = metrics.view(7);
+        assert_eq!(
+            (view.rows.len(), view.overflow),
+            (ROWS_SHOWN_MAX, 7),
+            "rows"
+        );
+        let mut metrics = Metrics::new(Limits {
+            contexts_max: 20_000,
+            ..LIMITS
+        });
+        let long: String = (0..1_500).map(|n| format!("{n:04},")).collect();
+        for n in 0..200 {
+            take(&mut metrics, &format!("a{n}:1|g|#{long}\nb{n}:1|g"));
+        }
+        let view = metrics.view(7);
+        let short = view.rows.iter().filter(|row| row.tags.is_empty()).count();
+        assert_eq!(short, 200, "long rows do not hide short ones");
+        assert!((10..100).contains(&(view.rows.len() - short)));
+        assert_eq!(view.rows.len() as u64 + view.overflow, 400);
+        let mut metrics = Metrics::new(LIMITS);
+        let tags = "t,".repeat(1_300);
+        for n in 0..100 {
+            take(
+                &mut metrics,
+                &format!("_e{{1,1}}:t|x|#{tags}\n_sc|{n}|0|#{tags}"),
+            );
+        }
+        let view = metrics.view(7);
+        let shown = view.events.len() + view.checks.len();
+        assert!((2..200).contains(&shown), "{shown}");
+        assert_eq!(shown as u64 + view.overflow, 200, "bytes");
     }
 }

@@ -6,8 +6,10 @@
 //! Written by one worker alone; readers take short locks, and copy out what is long to look at.
 
 mod apply;
+mod bounds;
 mod bucket;
 mod chunk;
+mod context;
 mod contexts;
 mod errors;
 mod fingerprint;
@@ -17,12 +19,13 @@ mod logs;
 mod metrics;
 mod payloads;
 mod query;
+mod quietest;
 mod seconds;
 mod series;
 mod services;
 mod traces;
 mod waterfall;
 
-pub use apply::Bounds;
 pub(crate) use apply::{Arrival, Cargo, Store, StoreJob};
+pub use bounds::Bounds;
 pub(crate) use payloads::Way;

@@ -2,17 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::contexts::unit;
+use super::context::unit;
+use super::contexts::Limits;
 use super::history::History;
 use crate::agent::decode::{Exposition, Sample};
 use crate::agent::view::MetricRow;
 
+/// Slot of the map, of which half may be spare, and what the allocator adds.
+const OVERHEAD_BYTES: usize = 2 * size_of::<(Box<str>, Series)>() + 64;
+/// Stands between the parts of a key. A label's value that holds one loses it.
+const SEPARATOR: char = '\0';
+
+/// What it is known by, page, name and labels, is the key it stands under.
 #[derive(Debug, Default)]
 struct Series {
-    url: String,
-    name: String,
     kind: String,
-    labels: Vec<String>,
     points: u64,
     value: f64,
     rate: Option<f64>,
@@ -21,54 +25,80 @@ struct Series {
 }
 
 /// All series of all scraped pages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AllSeries {
-    series: HashMap<String, Series>,
-    series_max: usize,
+    series: HashMap<Box<str>, Series>,
+    limits: Limits,
+    bytes: usize,
     sums: HashMap<String, HashMap<String, f64>>,
     overflow: HashMap<String, u64>,
     evicted: u64,
 }
 
 impl AllSeries {
-    pub(crate) fn new(series_max: usize) -> AllSeries {
+    pub(crate) fn new(limits: Limits) -> AllSeries {
         AllSeries {
-            series_max,
-            ..AllSeries::default()
+            series: HashMap::new(),
+            limits,
+            bytes: 0,
+            sums: HashMap::new(),
+            overflow: HashMap::new(),
+            evicted: 0,
         }
     }
 
-    /// Takes one scrape; a series that is not in it any more is gone.
+    /// Takes one scrape; a series that is not in it any more is gone, and makes room first.
     pub(crate) fn take(&mut self, url: &str, scrape: &Exposition<'_>, time_unix_us: u64) {
+        self.forget(url, scrape);
         let types: HashMap<&str, &str> = scrape.types.iter().copied().collect();
         let mut sums: HashMap<String, f64> = HashMap::new();
-        let mut seen = HashSet::new();
         let mut overflow = 0;
+        let mut key_of_this = String::new();
         for sample in &scrape.samples {
-            let key = key(url, sample);
-            if seen.len() >= self.series_max
-                || (self.series.len() >= self.series_max && !self.series.contains_key(&key))
-            {
+            write_key(&mut key_of_this, url, sample);
+            if !self.has_room(&key_of_this) {
                 overflow += 1;
                 continue;
             }
             if sample.value.is_finite() {
                 *sums.entry(sample.name.to_string()).or_default() += sample.value;
             }
-            let series = self.series.entry(key.clone()).or_insert_with(|| Series {
-                url: url.to_string(),
-                name: sample.name.to_string(),
-                labels: labels(sample),
-                ..Series::default()
-            });
-            series.see(sample, kind(&types, sample.name), time_unix_us);
-            seen.insert(key);
+            let key: &str = &key_of_this;
+            if !self.series.contains_key(key) {
+                self.bytes += weight(key);
+                self.series.insert(key.into(), Series::default());
+            }
+            if let Some(series) = self.series.get_mut(key) {
+                series.see(sample, kind(&types, sample.name), time_unix_us);
+            }
         }
-        self.series
-            .retain(|key, series| series.url != url || seen.contains(key));
         self.evicted += overflow;
         self.overflow.insert(url.to_string(), overflow);
         self.sums.insert(url.to_string(), sums);
+    }
+
+    fn forget(&mut self, url: &str, scrape: &Exposition<'_>) {
+        let mut key = String::new();
+        let hashes = self.series.hasher().clone();
+        let mut hash = |sample: &Sample<'_>| {
+            write_key(&mut key, url, sample);
+            std::hash::BuildHasher::hash_one(&hashes, &*key)
+        };
+        let seen: HashSet<u64> = scrape.samples.iter().map(&mut hash).collect();
+        self.series.retain(|key, _| {
+            let stays = parts(key).next() != Some(url)
+                || seen.contains(&std::hash::BuildHasher::hash_one(&hashes, &**key));
+            if !stays {
+                self.bytes -= weight(key);
+            }
+            stays
+        });
+    }
+
+    fn has_room(&self, key: &str) -> bool {
+        self.series.contains_key(key)
+            || (self.series.len() < self.limits.contexts_max
+                && self.bytes + weight(key) <= self.limits.bytes_max)
     }
 
     /// Sum over all label sets of each name, as of the last scrapes.
@@ -90,8 +120,43 @@ impl AllSeries {
         self.evicted
     }
 
-    pub(crate) fn rows(&self) -> Vec<MetricRow> {
-        self.series.values().map(Series::row).collect()
+    /// Each with name and labels, by which to sort, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, One<'_>)> {
+        self.series.iter().map(|(key, series)| {
+            let known_by = key.split_once(SEPARATOR).map_or("", |(_url, rest)| rest);
+            (known_by, One { known_by, series })
+        })
+    }
+}
+
+/// One series with what it is known by.
+pub(crate) struct One<'a> {
+    known_by: &'a str,
+    series: &'a Series,
+}
+
+impl One<'_> {
+    pub(crate) fn row(&self) -> MetricRow {
+        let series = self.series;
+        let aggregate = match &*series.kind {
+            "gauge" | "untyped" => Some(("last", series.value)),
+            _ => series.rate.map(|rate| ("rate", rate)),
+        };
+        let mut parts = parts(self.known_by).map(str::to_string);
+        let name = parts.next().unwrap_or_default();
+        MetricRow {
+            source: "prometheus",
+            kind: series.kind.clone(),
+            tags: parts.collect(),
+            points: series.points,
+            value: series.value,
+            aggregates: aggregate.into_iter().collect(),
+            members: Vec::new(),
+            history: series.history.view(),
+            last_seen_unix_us: series.last_seen_unix_us,
+            unit: unit(&name),
+            name,
+        }
     }
 }
 
@@ -109,26 +174,11 @@ impl Series {
         self.history.set(time_unix_us / 1_000_000, sample.value);
         self.last_seen_unix_us = time_unix_us;
     }
+}
 
-    fn row(&self) -> MetricRow {
-        let aggregate = match &*self.kind {
-            "gauge" | "untyped" => Some(("last", self.value)),
-            _ => self.rate.map(|rate| ("rate", rate)),
-        };
-        MetricRow {
-            name: self.name.clone(),
-            source: "prometheus",
-            kind: self.kind.clone(),
-            tags: self.labels.clone(),
-            points: self.points,
-            value: self.value,
-            aggregates: aggregate.into_iter().collect(),
-            members: Vec::new(),
-            history: self.history.view(),
-            last_seen_unix_us: self.last_seen_unix_us,
-            unit: unit(&self.name),
-        }
-    }
+/// Counted with all of the history, which every series has after a minute of scrapes.
+fn weight(key: &str) -> usize {
+    OVERHEAD_BYTES + key.len() + History::BYTES_MAX
 }
 
 /// A histogram's samples carry the family's name with an ending.
@@ -146,18 +196,26 @@ fn kind<'t>(types: &HashMap<&str, &'t str>, name: &str) -> &'t str {
         .unwrap_or("untyped")
 }
 
-fn labels(sample: &Sample<'_>) -> Vec<String> {
+fn write_key(key: &mut String, url: &str, sample: &Sample<'_>) {
     let mut labels: Vec<String> = sample
         .labels
         .iter()
-        .map(|(name, value)| format!("{name}:{value}"))
+        .map(|(name, value)| format!("{name}:{}", value.replace(SEPARATOR, "\u{fffd}")))
         .collect();
     labels.sort();
-    labels
+    key.clear();
+    key.push_str(url);
+    for part in [sample.name]
+        .into_iter()
+        .chain(labels.iter().map(|label| &**label))
+    {
+        key.push(SEPARATOR);
+        key.push_str(part);
+    }
 }
 
-fn key(url: &str, sample: &Sample<'_>) -> String {
-    format!("{url} {} {:?}", sample.name, sample.labels)
+fn parts(key: &str) -> impl Iterator<Item = &str> {
+    key.split(SEPARATOR)
 }
 
 #[cfg(test)]
@@ -165,15 +223,29 @@ mod tests {
     use super::*;
     use crate::agent::decode::exposition;
 
+    const LIMITS: Limits = Limits {
+        contexts_max: 4,
+        bytes_max: 1 << 20,
+        members_max: 0,
+        values_max: 0,
+    };
+
+    fn all_of(contexts_max: usize) -> AllSeries {
+        AllSeries::new(Limits {
+            contexts_max,
+            ..LIMITS
+        })
+    }
+
     #[test]
     fn a_scrape_replaces_the_one_before() {
-        let mut all = AllSeries::new(4);
+        let mut all = all_of(4);
         let first = "# TYPE n_total counter\nn_total{a=\"b\"} 5\nn_total{a=\"c\"} 2\n# TYPE h histogram\nh_sum 1.5\n";
         all.take("u", &exposition(first).unwrap(), 1_000_000);
         let second =
             "# TYPE n_total counter\nn_total{a=\"b\"} 25\n# TYPE h histogram\nh_sum 1.5\ng NaN\n";
         all.take("u", &exposition(second).unwrap(), 11_000_000);
-        let mut rows = all.rows();
+        let mut rows: Vec<MetricRow> = all.iter().map(|(_, one)| one.row()).collect();
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         assert!(rows[0].value.is_nan() && rows[0].kind == "untyped");
         assert_eq!(
@@ -197,12 +269,53 @@ mod tests {
 
     #[test]
     fn series_have_a_bound() {
-        let mut all = AllSeries::new(2);
+        let mut all = all_of(2);
         let five = exposition("a 1\nb 1\nc 1\nd 1\ne 1\n").unwrap();
         all.take("u", &five, 1);
         all.take("u", &five, 2);
         assert_eq!((all.count(), all.overflow(), all.evicted()), (2, 3, 6));
         all.take("u", &Exposition::default(), 3);
         assert_eq!((all.count(), all.overflow()), (0, 0));
+    }
+
+    #[test]
+    fn new_series_are_heard_once_the_old_are_gone() {
+        let mut all = all_of(2);
+        all.take("u", &exposition("a 1\nb 1\n").unwrap(), 1);
+        all.take("u", &exposition("c 1\nd 1\n").unwrap(), 2);
+        let mut names: Vec<String> = all.iter().map(|(name, _)| name.to_string()).collect();
+        names.sort();
+        assert_eq!((names, all.overflow()), (vec!["c".into(), "d".into()], 0));
+    }
+
+    #[test]
+    fn series_have_a_bound_in_bytes() {
+        let mut all = all_of(1_000);
+        let long = "x".repeat(10_000);
+        let page: String = (0..200)
+            .map(|n| format!("a{{b=\"{n}{long}\"}} 1\n"))
+            .collect();
+        for scrape in 0..3 {
+            all.take("u", &exposition(&page).unwrap(), scrape * 1_000_000);
+        }
+        let weights = all.series.keys().map(|key| weight(key));
+        assert_eq!(all.bytes, weights.sum::<usize>());
+        assert!(
+            all.bytes <= LIMITS.bytes_max && all.count() > 80,
+            "{}",
+            all.count()
+        );
+        assert_eq!(all.count() + all.overflow(), 200);
+        all.take("u", &Exposition::default(), 200_000_000);
+        assert_eq!((all.bytes, all.count()), (0, 0));
+    }
+
+    #[test]
+    fn separators_in_a_label_leave_one_series() {
+        let mut all = all_of(9);
+        let page = "a{b=\"x\0c:y|,\\n z\"} 1\n";
+        all.take("u", &exposition(page).unwrap(), 1);
+        let rows: Vec<MetricRow> = all.iter().map(|(_, one)| one.row()).collect();
+        assert_eq!((rows.len(), &*rows[0].tags[0]), (1, "b:x\u{fffd}c:y|,\n z"));
     }
 }

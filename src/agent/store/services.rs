@@ -9,6 +9,8 @@ use crate::agent::view;
 /// Services beyond this share one row.
 const SERVICES_MAX: usize = 500;
 const OTHER: &str = "(other)";
+/// Of a name; Datadog itself takes 100.
+const NAME_BYTES_MAX: usize = 200;
 
 /// What one service-entry span, or a server span, adds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +48,7 @@ pub(crate) struct Services {
 
 impl Services {
     pub(crate) fn number(&mut self, name: &str) -> u32 {
+        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
@@ -94,7 +97,7 @@ impl Services {
         ];
         for (kept, seen) in last {
             if !seen.is_empty() && kept != seen {
-                *kept = seen[..seen.floor_char_boundary(200)].to_string();
+                *kept = seen[..seen.floor_char_boundary(NAME_BYTES_MAX)].to_string();
             }
         }
     }
@@ -200,6 +203,9 @@ mod tests {
         assert_eq!(services.counted.len(), SERVICES_MAX);
         let last = services.number("one more");
         assert_eq!((services.name(last), services.name(number)), (OTHER, "web"));
+        let mut services = Services::default();
+        let long = services.number(&"\u{e9}".repeat(5_000));
+        assert_eq!(services.name(long).len(), NAME_BYTES_MAX);
         assert_eq!(percentile(&[], 50), 0);
     }
 }

@@ -12,12 +12,18 @@ use crate::agent::view::{self, Query, TraceRow};
 
 /// Spans of one trace; what comes later is let go and counted.
 const SPANS_PER_TRACE_MAX: usize = 20_000;
-/// What a trace costs besides its bytes: line, map entry, order.
-const TRACE_OVERHEAD_BYTES: usize = 512;
+/// What the allocator adds to each piece of memory.
+const PIECE_BYTES: usize = 16;
+/// What a trace costs besides its pieces: a slot of the map and a place in the order, of both of
+/// which half may be spare.
+const SLOT_BYTES: usize = 2 * (size_of::<(u64, Box<Held>)>() + 1 + size_of::<u64>());
 
 #[derive(Debug, Default)]
 struct Held {
     chunks: Vec<Box<[u8]>>,
+    /// Bytes of all chunks.
+    chunk_bytes: usize,
+    /// What the sum over all traces has of this one.
     bytes: usize,
     seq: u64,
     trace_id_high: Option<u64>,
@@ -38,7 +44,8 @@ pub(crate) struct Came<'a> {
 /// Traces by their low 64 bits, oldest let go first.
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
-    held: HashMap<u64, Held>,
+    /// Boxed: half of the map's slots may be empty.
+    held: HashMap<u64, Box<Held>>,
     order: VecDeque<u64>,
     bytes: usize,
     bytes_max: usize,
@@ -95,10 +102,13 @@ impl Traces {
             let seq = self.next_seq;
             let held = self.held.entry(id).or_default();
             held.seq = seq;
-            held.entries.extend(entries);
             numbers.retain(|number| !held.services.contains(number));
-            held.services.extend(numbers);
+            append(&mut held.entries, entries);
+            append(&mut held.services, numbers);
             held.row.services = held.services.len() as u32;
+            self.bytes -= held.bytes;
+            held.bytes = held.weight();
+            self.bytes += held.bytes;
         }
         self.make_room();
         Ok(finding(&spans))
@@ -113,16 +123,10 @@ impl Traces {
         }
         let held = self.held.entry(id).or_insert_with(|| {
             self.order.push_back(id);
-            self.bytes += TRACE_OVERHEAD_BYTES;
-            Held {
-                bytes: TRACE_OVERHEAD_BYTES,
-                ..Held::default()
-            }
+            Box::default()
         });
-        let added = chunk.len() + spans.len() * size_of::<(u32, u64)>();
-        held.bytes += added;
-        self.bytes += added;
-        held.chunks.push(chunk.into());
+        held.chunk_bytes += chunk.len();
+        append(&mut held.chunks, vec![chunk.into()]);
         held.trace_id_high = held
             .trace_id_high
             .or(marks.iter().find_map(|m| m.trace_id_high));
@@ -131,17 +135,13 @@ impl Traces {
         let (rank, at) = representative(spans);
         if rank > held.rank {
             held.rank = rank;
-            self.bytes -= text_bytes(&held.row);
-            held.bytes -= text_bytes(&held.row);
             describe(&mut held.row, &spans[at], &marks[at]);
-            self.bytes += text_bytes(&held.row);
-            held.bytes += text_bytes(&held.row);
         }
-        held.row.trace_id = id.to_string();
-        held.row.trace_id_hex = match held.trace_id_high {
+        held.row.trace_id = exact(id.to_string());
+        held.row.trace_id_hex = exact(match held.trace_id_high {
             Some(high) => format!("{high:016x}{id:016x}"),
             None => format!("{id:016x}"),
-        };
+        });
         true
     }
 
@@ -237,6 +237,41 @@ impl Traces {
     }
 }
 
+impl Held {
+    /// Bytes of all that belongs to the trace, what is spare and what the allocator adds included.
+    fn weight(&self) -> usize {
+        let row = &self.row;
+        let texts = [
+            &row.trace_id,
+            &row.trace_id_hex,
+            &row.service,
+            &row.name,
+            &row.resource,
+            &row.status_code,
+        ];
+        let texts: usize = texts.iter().map(|text| text.capacity()).sum();
+        let lists = self.chunks.capacity() * size_of::<Box<[u8]>>()
+            + self.entries.capacity() * size_of::<(u32, u64)>()
+            + self.services.capacity() * size_of::<u32>();
+        // The box, six texts and three lists, and each chunk.
+        let pieces = (10 + self.chunks.len()) * PIECE_BYTES;
+        SLOT_BYTES + size_of::<Held>() + texts + lists + self.chunk_bytes + pieces
+    }
+}
+
+/// Most traces come at once: the first fill of a list takes no more room than it needs.
+fn append<T>(list: &mut Vec<T>, more: Vec<T>) {
+    if list.is_empty() {
+        list.reserve_exact(more.len());
+    }
+    list.extend(more);
+}
+
+fn exact(mut text: String) -> String {
+    text.shrink_to_fit();
+    text
+}
+
 /// Decodes a trace in full, without its log lines.
 pub(crate) fn open(row: TraceRow, chunks: &[Box<[u8]>]) -> view::Trace {
     let decoded = chunks.iter().filter_map(|chunk| chunk_spans(chunk).ok());
@@ -257,10 +292,6 @@ fn describe(row: &mut TraceRow, span: &SpanRef<'_>, marks: &Marks<'_>) {
     row.status_code = marks.status_code.to_string();
     row.start_unix_us = positive(span.start) / 1_000;
     row.duration_ns = positive(span.duration);
-}
-
-fn text_bytes(row: &TraceRow) -> usize {
-    row.service.len() + row.name.len() + row.resource.len() + row.status_code.len()
 }
 
 fn counted<'s>(
@@ -349,15 +380,60 @@ mod tests {
         );
     }
 
+    /// The sum is that of what is held, and no list has more than twice the room it needs.
+    #[track_caller]
+    fn check_bytes(rule: &str, traces: &Traces) {
+        let weights = traces.held.values().map(|held| held.weight());
+        assert_eq!(traces.bytes, weights.sum::<usize>(), "{rule}");
+        for held in traces.held.values() {
+            let chunks: usize = held.chunks.iter().map(|chunk| chunk.len()).sum();
+            assert_eq!(held.chunk_bytes, chunks, "{rule}");
+            assert!(
+                held.chunks.capacity() <= 2 * held.chunks.len().max(2),
+                "{rule}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_trace_weighs_what_it_takes() {
+        let mut traces = Traces::new(1 << 20);
+        take(&mut traces, json!([span(7, 3, 2, "db")]));
+        let held = &traces.held[&7];
+        let lists = (
+            held.chunks.capacity(),
+            held.entries.capacity(),
+            held.services.capacity(),
+        );
+        assert_eq!(lists, (1, 1, 1), "nothing is spare");
+        let least = size_of::<Held>() + held.chunk_bytes + 11 * PIECE_BYTES;
+        assert!(held.weight() > least && held.weight() < least + 300);
+        check_bytes("one chunk", &traces);
+        for n in 1..100 {
+            take(
+                &mut traces,
+                json!([span(7, n, n - 1, &"s".repeat(n as usize))]),
+            );
+            take(&mut traces, json!([span(n, n, 0, "web")]));
+        }
+        check_bytes("many chunks", &traces);
+        let mut long = span(500, 2, 1, "web");
+        long["resource"] = json!("r".repeat(5_000));
+        take(&mut traces, json!([long]));
+        take(&mut traces, json!([span(500, 1, 0, "web")]));
+        check_bytes("a root with shorter texts", &traces);
+    }
+
     #[test]
     fn the_oldest_go_first_and_the_counters_stay() {
         let mut traces = Traces::new(4_000);
         for id in 1..=20 {
             take(&mut traces, json!([span(id, id, 0, "web")]));
         }
+        check_bytes("one chunk a trace", &traces);
         let list = traces.list(&query(""));
         assert!(
-            traces.bytes <= 4_000 && list.held < 10,
+            traces.bytes <= 4_000 && (2..10).contains(&list.held),
             "{} bytes, {} held",
             traces.bytes,
             list.held
