@@ -47,10 +47,15 @@ fn refusal(hosts: &[String], request: &Request) -> Option<(u16, String)> {
     (!reading).then(|| (405, "only GET and HEAD are served here".to_string()))
 }
 
+/// Longest search that is read.
+const QUERY_BYTES_MAX: usize = 500;
+
 /// DNS rebinding gets past a loopback bind, but not past the name in `Host`.
 fn without_port(host: &str) -> &str {
-    let port_at = host.rfind(':').filter(|at| !host[*at..].contains(']'));
-    port_at.map_or(host, |at| &host[..at])
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
 }
 
 fn api(agent: &Agent, request: &Request) -> Reply {
@@ -84,10 +89,16 @@ fn query(request: &Request) -> Query {
             .unwrap_or(0)
     };
     Query {
-        q: request.query_value("q").unwrap_or_default(),
+        q: short(request.query_value("q").unwrap_or_default()),
         since: number("since"),
         limit: usize::try_from(number("limit")).unwrap_or(usize::MAX),
     }
+}
+
+/// A search is typed by a person; what is longer is no search.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(QUERY_BYTES_MAX));
+    text
 }
 
 fn shown(value: &impl Serialize) -> Reply {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -121,6 +121,11 @@ impl Followed {
 
     fn try_open(&mut self) -> std::io::Result<bool> {
         let there_at_start = !std::mem::replace(&mut self.looked, true);
+        // Opening a FIFO waits for its writer, for ever if there is none.
+        let found = fs::metadata(&self.options.path);
+        if found.is_ok_and(|found| found.file_type().is_fifo()) {
+            return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is a FIFO"));
+        }
         let mut file = match File::open(&self.options.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             opened => opened?,

@@ -244,6 +244,7 @@ impl Seen<'_> {
         }
         // Whatever the client asked for, ids and status must fit the line.
         let target = cut(self.request.target());
+        let agent = self.request.header("user-agent");
         let peer = self
             .request
             .peer()
@@ -254,13 +255,11 @@ impl Seen<'_> {
             ("http.url", Value::Str(target)),
             ("http.route", Value::Str(self.route)),
             ("http.status_code", Value::U64(self.status.into())),
-            (
-                "http.useragent",
-                Value::Str(self.request.header("user-agent").map_or("", cut)),
-            ),
             ("network.client.ip", Value::Str(&peer)),
             ("duration", Value::U64(self.took_ns)),
+            ("http.useragent", Value::Str(agent.map_or("", cut))),
         ];
+        let told = fields.len() - usize::from(agent.is_none());
         let message = format!(
             "{} {} {}",
             self.method,
@@ -281,7 +280,7 @@ impl Seen<'_> {
             error_kind: self.failure.map(|f| f.kind.as_str()),
             error_message: self.failure.map(|f| f.message.as_str()),
             error_stack: self.failure.map(|f| f.stack.as_str()),
-            fields: &fields,
+            fields: &fields[..told],
             ..Record::new(level, &message)
         });
     }

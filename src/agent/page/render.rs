@@ -113,9 +113,16 @@ struct Ask {
     level: String,
 }
 
+/// A search is typed by a person, and every page shows it again.
+const QUERY_BYTES_MAX: usize = 500;
+
 impl Ask {
     fn of(request: &Request) -> Ask {
-        let value = |key| request.query_value(key).unwrap_or_default();
+        let value = |key| {
+            let mut text = request.query_value(key).unwrap_or_default();
+            text.truncate(text.floor_char_boundary(QUERY_BYTES_MAX));
+            text
+        };
         let limit = value("limit").parse().unwrap_or(LIMIT).clamp(1, ROWS_MAX);
         let level = value("level");
         Ask {
