@@ -12,6 +12,7 @@
 //! - [`agent`]: the local agent; it shares no code with the exporters it decodes
 //! - [`config`]: the table of names, and typed options made from it
 //! - [`app`]: start, wire, stop
+//! - [`process`]: what a `main` does around that: its environment, its signals
 //!
 //! To take the exporters without the command line: `default-features = false`.
 
@@ -35,3 +36,4 @@ pub mod agent;
 pub mod config;
 
 pub mod app;
+pub mod process;

@@ -3,15 +3,14 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use testapi::app::{AgentOptions, AgentStartError, App, TailOptions, start_agent};
 use testapi::clock::Clock;
 use testapi::config::{self, Settings};
+use testapi::process;
 
 /// Every kind of Datadog telemetry from one small synchronous service.
 #[derive(Debug, Parser)]
@@ -80,7 +79,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let stop = match watch_signals() {
+    let stop = match process::stop_signal() {
         Ok(stop) => stop,
         Err(error) => return fail(&format!("cannot watch signals: {error}")),
     };
@@ -89,16 +88,6 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve(&args, &stop),
         Some(Command::Agent(args)) => agent(args, &stop),
     }
-}
-
-/// The first signal asks to stop, a second leaves at once.
-fn watch_signals() -> std::io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
-    Ok(stop)
 }
 
 fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
@@ -126,7 +115,7 @@ fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
 }
 
 fn settings(args: &Serve) -> Settings {
-    let pairs = environment();
+    let pairs = process::environment();
     let pairs = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
@@ -141,16 +130,6 @@ fn settings(args: &Serve) -> Settings {
         settings.workers = workers.into();
     }
     settings
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
-fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
 }
 
 fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {

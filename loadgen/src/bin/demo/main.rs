@@ -7,19 +7,18 @@ mod table;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
 use loadgen::user::{self, Users};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use testapi::app::{
     Agent, AgentBounds, AgentGuard, AgentOptions, App, ROUTES, Settings, TailOptions,
     parse_settings, start_agent,
 };
 use testapi::clock::Clock;
 use testapi::http::Target;
+use testapi::process;
 
 use crate::progress::Progress;
 use crate::table::Table;
@@ -63,7 +62,7 @@ const LOG_FILE_BYTES_MAX: u64 = 64 << 20;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let stop = match watch_signals() {
+    let stop = match process::stop_signal() {
         Ok(stop) => stop,
         Err(error) => return fail(&format!("cannot watch signals: {error}")),
     };
@@ -72,16 +71,6 @@ fn main() -> ExitCode {
         Ok(demo) => demo.run(&cli, &stop, &log),
         Err(why) => fail(&why),
     }
-}
-
-/// The first signal asks to stop, a second leaves at once.
-fn watch_signals() -> std::io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
-    Ok(stop)
 }
 
 /// Everything that runs, in stop order.
@@ -214,7 +203,7 @@ fn agent_options(cli: &Cli, log: &Path) -> AgentOptions {
 
 /// The environment's settings, but for where things go: that is what this program is about.
 fn settings(cli: &Cli, log: &Path, agent: &AgentGuard) -> Result<Settings, String> {
-    let pairs = environment();
+    let pairs = process::environment();
     let pairs = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
@@ -236,16 +225,6 @@ fn settings(cli: &Cli, log: &Path, agent: &AgentGuard) -> Result<Settings, Strin
         .with_log(Some(log.into()), false);
     settings.bind.clone_from(&cli.bind);
     Ok(settings)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
-fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
 }
 
 fn is_observed(route: &str) -> bool {

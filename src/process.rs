@@ -1,0 +1,37 @@
+//! What a program does around the rooms: it reads its environment once, and hears signals.
+//!
+//! Invariant: only a `main` calls this. Rooms are handed values.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// What a shell reports of a program that a second signal ended (128 + SIGINT).
+const LEFT_AT_ONCE: i32 = 130;
+
+/// The environment as pairs. What is not Unicode is left out: no setting can be.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// True from the first SIGTERM or SIGINT on; a second leaves at once, with exit code 130.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub fn stop_signal() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the first arms what the second then finds armed.
+        signal_hook::flag::register_conditional_shutdown(signal, LEFT_AT_ONCE, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
+}
