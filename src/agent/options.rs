@@ -77,7 +77,7 @@ pub struct Addresses {
     pub page: SocketAddr,
 }
 
-/// Why an agent did not start.
+/// Why an agent did not start. [`StartError::option`] names the option to change.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -94,15 +94,12 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Server(option, error) => write!(f, "{error} ({option})"),
-            StartError::Listen(option, address, error) => {
-                write!(f, "cannot bind {address}: {error} ({option})")
+            StartError::Server(_, error) => error.fmt(f),
+            StartError::Listen(_, address, error) => {
+                write!(f, "cannot bind {address}: {error}")
             }
             StartError::Scrape(url) => {
-                write!(
-                    f,
-                    "cannot scrape {url}: expected http://host:port/path (scrape)"
-                )
+                write!(f, "cannot scrape {url}: expected http://host:port/path")
             }
             StartError::Thread(error) => write!(f, "cannot start a thread of the agent: {error}"),
         }
