@@ -98,7 +98,7 @@ impl Api {
         reply
     }
 
-    /// Tags of a server span as Datadog's tracers set them: research of dd-trace-py and dd-trace-go.
+    /// Tags of a server span as Datadog's own tracers set them (dd-trace-go, `instrumentation/httptrace`).
     fn enter(&self, request: &Request, (method, route): (&'static str, &'static str)) -> Entry {
         let resource = format!("{method} {route}");
         let mut entry = self.services.tracer.enter(EntryOptions {

@@ -167,7 +167,7 @@ impl Exporter {
         }
     }
 
-    /// What each status asks for; research of the Agent's own replies, `pkg/trace/api`.
+    /// What each status asks for, by the Agent's own replies (datadog-agent, `pkg/trace/api`).
     fn judge(&mut self, response: &Response, chunks: usize) -> Outcome {
         match response.status {
             200..=299 => {
