@@ -115,6 +115,9 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
         leader: AtomicUsize::new(0),
         leader_waits: AtomicBool::new(false),
         turns: AtomicU64::new(0),
+        tasks: (0..options.workers.max(1))
+            .map(|_| AtomicU64::new(0))
+            .collect(),
         standby: AtomicUsize::new(NOBODY),
         standby_sleeps: AtomicBool::new(false),
         parked: Mutex::new(Vec::new()),

@@ -12,6 +12,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -30,6 +31,8 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 const CALM_LOOKS_MAX: u32 = 50;
 /// Requests the leader serves between two looks; with that many or more it needs no help.
 const BRISK_TURNS: u64 = 8;
+/// Looks at a leader that serves few requests before it gets help.
+const SLOW_LOOKS_MAX: u32 = 4;
 /// After a stop, what arrives within this time of the last request is still answered.
 const QUIET_BEFORE_END: Duration = Duration::from_millis(20);
 /// How often new connections are looked after.
@@ -59,6 +62,8 @@ pub(super) struct Shared {
     pub(super) leader: AtomicUsize,
     pub(super) leader_waits: AtomicBool,
     pub(super) turns: AtomicU64,
+    /// The kernel's number of each thread, 0 where unknown.
+    pub(super) tasks: Vec<AtomicU64>,
     pub(super) standby: AtomicUsize,
     pub(super) standby_sleeps: AtomicBool,
     pub(super) parked: Mutex<Vec<usize>>,
@@ -73,6 +78,9 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn run(self: &Arc<Self>, id: usize) {
+        if let Some(task) = self.tasks.get(id) {
+            task.store(task_of_this_thread(), Ordering::Relaxed);
+        }
         while !self.stopping.load(Ordering::Acquire) {
             if self.leader.load(Ordering::Acquire) == id {
                 self.lead(id);
@@ -181,27 +189,49 @@ impl Shared {
     /// Looks after the leader; leaves when it has taken the leader's seat or has helped out.
     fn watch(self: &Arc<Self>, id: usize) {
         let mut turns = self.turns.load(Ordering::Acquire);
-        let mut calm = 0;
+        let (mut calm, mut slow) = (0, 0);
         while !self.stopping.load(Ordering::Acquire) {
             thread::park_timeout(LOOK_INTERVAL);
             let before = std::mem::replace(&mut turns, self.turns.load(Ordering::Acquire));
             let waits = self.leader_waits.load(Ordering::Acquire);
             let served = turns.wrapping_sub(before);
-            if served < BRISK_TURNS && self.help() {
-                return;
-            }
-            if served == 0 && !waits {
+            let idle = waits && served == 0;
+            let held = served == 0 && !waits;
+            slow = if served < BRISK_TURNS && !idle {
+                slow + 1
+            } else {
+                0
+            };
+            if slow >= SLOW_LOOKS_MAX || (held && self.leader_sleeps()) {
+                if self.help() {
+                    return;
+                }
                 let leader = self.leader.load(Ordering::Acquire);
-                if self.take_seat(&self.leader, leader, id) {
+                if held && self.take_seat(&self.leader, leader, id) {
                     return self.leave_standby();
                 }
             }
-            calm = if waits && served == 0 { calm + 1 } else { 0 };
+            calm = if idle { calm + 1 } else { 0 };
             if calm >= CALM_LOOKS_MAX && !self.front.has_retired() {
                 self.sleep_until_called();
                 calm = 0;
             }
         }
+    }
+
+    /// Whether the leader waits in its handler. One that works, or that the machine has given no time, needs
+    /// no second thread beside it at once: on a busy machine two would only take turns.
+    fn leader_sleeps(&self) -> bool {
+        let leader = self.leader.load(Ordering::Acquire);
+        let task = self
+            .tasks
+            .get(leader)
+            .map_or(0, |task| task.load(Ordering::Relaxed));
+        let stat = fs::read_to_string(format!("/proc/self/task/{task}/stat")).unwrap_or_default();
+        let state = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.chars().next());
+        state != Some('R')
     }
 
     /// The leader calls with its next request. It stores and then looks, and so do we, both sequentially
@@ -343,4 +373,13 @@ impl Shared {
         self.panics.fetch_add(1, Ordering::Relaxed);
         Reply::text(500, "internal server error\n")
     }
+}
+
+/// `/proc/thread-self` leads to `<process>/task/<thread>`.
+fn task_of_this_thread() -> u64 {
+    let link = fs::read_link("/proc/thread-self").ok();
+    let task = link
+        .as_ref()
+        .and_then(|link| link.file_name()?.to_str()?.parse().ok());
+    task.unwrap_or(0)
 }
