@@ -164,6 +164,11 @@ impl App {
         self.services.observed.load(Ordering::Relaxed)
     }
 
+    /// Requests that are being served now.
+    pub fn requests_in_flight(&self) -> u64 {
+        self.services.families.in_flight.value().max(0.0) as u64
+    }
+
     /// How every exporter stands.
     pub fn states(&self) -> Vec<ExporterState> {
         self.services.states()
@@ -273,27 +278,21 @@ impl fmt::Display for Report {
         if self.is_clean() {
             return write!(f, "stopped: everything was sent");
         }
-        write!(f, "stopped, but")?;
+        let mut parts = Vec::new();
         if !self.served {
-            write!(f, " some requests were still running;")?;
+            parts.push("some requests were still running".to_string());
         }
         for (name, ledger) in self.ledgers.iter().filter(|(_, ledger)| lost(ledger) > 0) {
-            let Ledger {
-                unit,
-                sent,
-                pending,
-                dropped,
-                ..
-            } = ledger;
-            write!(f, " {name}: {sent} {unit} sent")?;
-            for (reason, count) in dropped.iter().filter(|(_, count)| *count > 0) {
-                write!(f, ", {count} {reason}")?;
+            let mut part = format!("{name}: {} {} sent", ledger.sent, ledger.unit);
+            for (reason, count) in ledger.dropped.iter().filter(|(_, count)| *count > 0) {
+                part.push_str(&format!(", {count} {}", reason.replace('_', " ")));
             }
-            if *pending > 0 {
-                write!(f, ", {pending} left")?;
+            if ledger.pending > 0 {
+                part.push_str(&format!(", {} left", ledger.pending));
             }
-            write!(f, ";")?;
+            parts.push(part);
         }
+        write!(f, "stopped, but {}", parts.join("; "))?;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use testapi::app::{AgentOptions, AgentStartError, App, TailOptions, start_agent};
 use testapi::clock::Clock;
 use testapi::config::{self, Settings};
+use testapi::log::Level;
 use testapi::process;
 
 /// Every kind of Datadog telemetry from one small synchronous service.
@@ -97,7 +98,8 @@ fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     // Log lines on stdout are for machines; people read stderr, unless it is collected too.
-    let aloud = std::io::stderr().is_terminal() || !settings.log().stdout;
+    let log = settings.log();
+    let aloud = std::io::stderr().is_terminal() || !log.stdout || log.level_min > Level::Info;
     tell(aloud, &format!("listening on http://{}", app.address()));
     while !stop.load(Ordering::Acquire) {
         std::thread::park_timeout(LOOK_INTERVAL);
@@ -134,6 +136,18 @@ fn settings(args: &Serve) -> Settings {
 
 fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {
     let from_start = args.from_start;
+    if let Some(folder) = args.tail.iter().find(|path| path.is_dir()) {
+        return fail(&format!(
+            "cannot follow {}: it is a folder (--tail)",
+            folder.display()
+        ));
+    }
+    let absent: Vec<PathBuf> = args
+        .tail
+        .iter()
+        .filter(|path| !path.exists())
+        .cloned()
+        .collect();
     let tail = args
         .tail
         .into_iter()
@@ -164,6 +178,21 @@ fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {
         tell(
             true,
             &format!("dogstatsd DD_DOGSTATSD_URL=udp://{dogstatsd}"),
+        );
+    }
+    if let Some(socket) = &addresses.dogstatsd_socket {
+        tell(
+            true,
+            &format!("dogstatsd DD_DOGSTATSD_URL=unix://{}", socket.display()),
+        );
+    }
+    for path in absent {
+        tell(
+            true,
+            &format!(
+                "{} is not there yet; it is followed when it appears",
+                path.display()
+            ),
         );
     }
     while !stop.load(Ordering::Acquire) {

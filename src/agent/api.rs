@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::asking::Agent;
 use super::page::{self, Views};
+use super::trace_id::parse_trace_id;
 use super::view::Query;
 use crate::server::{Method, Reply, Request};
 
@@ -40,7 +41,8 @@ fn refusal(hosts: &[String], request: &Request) -> Option<(u16, String)> {
     let local = ["localhost", "127.0.0.1", "[::1]"];
     let mut names = local.into_iter().chain(hosts.iter().map(String::as_str));
     if !names.any(|known| known.eq_ignore_ascii_case(name)) {
-        let text = format!("host {host:?} is not known here: add it to the agent's hosts");
+        let text =
+            format!("host {host:?} is not known here: start the agent with --host and that name");
         return Some((421, text));
     }
     let reading = matches!(request.method(), Method::Get | Method::Head);
@@ -69,9 +71,7 @@ fn api(agent: &Agent, request: &Request) -> Reply {
         "/api/payloads" => shown(&agent.payloads(&query)),
         "/api/counts" => shown(&agent.counts()),
         path => {
-            let id = path
-                .strip_prefix("/api/traces/")
-                .and_then(|id| id.parse().ok());
+            let id = path.strip_prefix("/api/traces/").and_then(parse_trace_id);
             match id.and_then(|id| agent.trace(id)) {
                 Some(trace) => shown(&trace),
                 None if path.starts_with("/api/traces/") => problem(404, "no such trace is held"),

@@ -44,6 +44,7 @@ mod scrape;
 mod start;
 mod store;
 mod tail;
+mod trace_id;
 pub mod view;
 
 pub use asking::Agent;

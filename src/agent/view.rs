@@ -103,7 +103,7 @@ pub struct Rail {
     pub metrics: u64,
     /// Log lines held.
     pub logs: u64,
-    /// Issues held.
+    /// Issues held, those that Error Tracking would ignore left out.
     pub errors: u64,
     /// Payloads that could not be decoded, or asked for something that is not there.
     pub payload_findings: u64,

@@ -76,7 +76,7 @@ fn who_never_finds_an_agent_says_what_was_left() {
     assert_eq!(unreachable(&ended.stderr).len(), 1, "{:#?}", ended.stderr);
     let last = ended.stderr.last().unwrap();
     assert!(
-        last.starts_with("testapi: stopped, but traces: 0 spans sent, 10 not_sent;"),
+        last.starts_with("testapi: stopped, but traces: 0 spans sent, 10 not sent"),
         "{last}"
     );
 }

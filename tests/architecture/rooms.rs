@@ -76,7 +76,11 @@ const ROOMS: &[Room] = &[
     ),
     ("process", &[], &["signal_hook"]),
     ("lib", &[], &[]),
-    ("main", &["app", "clock", "config", "process"], &["clap"]),
+    (
+        "main",
+        &["app", "clock", "config", "log", "process"],
+        &["clap"],
+    ),
     (
         "loadgen",
         &["http", "server", "worker", "clock"],

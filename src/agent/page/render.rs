@@ -5,6 +5,7 @@ use super::html::esc;
 use super::piece::{ROWS_MAX, fnv1a};
 use super::views::Views;
 use super::{errors, logs, metrics, overview, payloads, settings, traces, waterfall};
+use crate::agent::trace_id::parse_trace_id;
 use crate::agent::view::{Overview, Query};
 use crate::server::{Method, Reply, Request};
 
@@ -69,7 +70,7 @@ fn content(views: &dyn Views, page: Page, overview: &Overview, ask: &Ask) -> Str
 }
 
 fn trace(views: &dyn Views, overview: &Overview, request: &Request) -> Option<Reply> {
-    let id = request.path().strip_prefix("/traces/")?.parse().ok()?;
+    let id = parse_trace_id(request.path().strip_prefix("/traces/")?)?;
     let trace = views.trace(id)?;
     let span_id = request.query_value("span").unwrap_or_default();
     let frame = Frame {

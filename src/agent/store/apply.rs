@@ -353,7 +353,7 @@ impl Store {
             traces: locked(&self.traces).held(),
             metrics: locked(&self.metrics).count(),
             logs: locked(&self.logs).count(),
-            errors: locked(&self.errors).held(),
+            errors: locked(&self.errors).issues(),
             payload_findings: locked(&self.payloads).findings(),
         }
     }

@@ -63,8 +63,10 @@ impl Errors {
         }
     }
 
-    pub(crate) fn held(&self) -> u64 {
-        self.groups.len() as u64
+    /// Groups that Error Tracking would show.
+    pub(crate) fn issues(&self) -> u64 {
+        let shown = |group: &&Group| group.shown.ignored_because.is_empty();
+        self.groups.values().filter(shown).count() as u64
     }
 
     /// Those that count first, most frequent first.

@@ -108,26 +108,40 @@ impl Logs {
 }
 
 impl Held {
+    /// Without `since` the newest; with it the oldest that came after, so that a reader who goes on from
+    /// `next_since` misses none.
     pub(crate) fn list(&self, query: &Query) -> view::Logs {
         let terms = terms(query, &["status", "service", "trace_id"]);
-        let newest = self
-            .lines
-            .iter()
-            .rev()
-            .take_while(|line| line.seq > query.since);
-        let mut matching = newest.filter(|line| terms.iter().all(|term| passes(line, term)));
-        let mut rows: Vec<LogRow> = matching
-            .by_ref()
-            .take(rows_max(query))
-            .map(|line| row(line))
-            .collect();
-        rows.reverse();
+        let fits = |line: &&Line| terms.iter().all(|term| passes(line, term));
+        let max = rows_max(query);
+        let mut kept: Vec<&Line> = Vec::new();
+        let mut matching = 0_u64;
+        let after = self.lines.partition_point(|line| line.seq <= query.since);
+        let lines = self.lines[after..].iter().map(|line| &**line);
+        if query.since == 0 {
+            for line in lines.rev().filter(fits) {
+                matching += 1;
+                if kept.len() < max {
+                    kept.push(line);
+                }
+            }
+            kept.reverse();
+        } else {
+            for line in lines.filter(fits) {
+                matching += 1;
+                if kept.len() < max {
+                    kept.push(line);
+                }
+            }
+        }
+        let whole = query.since == 0 || matching == kept.len() as u64;
+        let last = kept.last().map_or(query.since, |line| line.seq);
         view::Logs {
-            matching: (rows.len() + matching.count()) as u64,
-            rows,
+            matching,
+            rows: kept.into_iter().map(row).collect(),
             held: self.lines.len() as u64,
             evicted: self.evicted,
-            next_since: self.next_seq,
+            next_since: if whole { self.next_seq } else { last },
         }
     }
 
@@ -254,6 +268,19 @@ mod tests {
         }
         check(&logs, "", 0, &[2, 3]);
         check(&logs, "", 2, &[3]);
+        let one = |since| {
+            let list = logs.held().list(&Query {
+                limit: 1,
+                since,
+                ..Query::default()
+            });
+            (list.rows[0].seq, list.matching, list.next_since)
+        };
+        assert_eq!(
+            [one(1), one(2)],
+            [(2, 2, 2), (3, 1, 3)],
+            "one by one, none is missed"
+        );
         check(&logs, "status:error", 0, &[3]);
         check(&logs, "-status:error plain", 0, &[1]);
         check(&logs, "service:WEB boom", 0, &[3]);

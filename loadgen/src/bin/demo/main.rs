@@ -13,12 +13,13 @@ use std::time::Duration;
 use clap::Parser;
 use loadgen::user::{self, Users};
 use testapi::app::{
-    Agent, AgentBounds, AgentGuard, AgentOptions, App, ROUTES, Settings, TailOptions,
-    parse_settings, start_agent,
+    Agent, AgentAddresses, AgentBounds, AgentGuard, AgentOptions, App, ROUTES, Settings,
+    TailOptions, parse_settings, start_agent,
 };
 use testapi::clock::Clock;
 use testapi::http::Target;
 use testapi::process;
+use testapi::worker::AskError;
 
 use crate::progress::Progress;
 use crate::table::Table;
@@ -28,7 +29,7 @@ use crate::table::Table;
 /// Open the page it prints. Ctrl-C, or the end of --run-time, stops it and compares what each pipeline
 /// counted; the exit code is 0 only when all agree.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "demo", version)]
 struct Cli {
     /// Users who send requests
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=1_000))]
@@ -39,9 +40,9 @@ struct Cli {
     /// Stop after this time: 20s, 5m, 1h, or 1h30m [default: until Ctrl-C]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     run_time: Option<Duration>,
-    /// Where the API listens
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
-    bind: String,
+    /// Where the API listens [default: TESTAPI_BIND or 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    bind: Option<String>,
     /// Where the local agent receives traces
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8126")]
     receiver_bind: String,
@@ -57,6 +58,8 @@ struct Cli {
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Time for requests in flight and for each wait at the end.
 const STOP_WAIT: Duration = Duration::from_secs(10);
+/// Scrapes at the end while visitors keep coming.
+const SCRAPES_MAX: u32 = 20;
 /// The log file is put aside at this size; the agent follows.
 const LOG_FILE_BYTES_MAX: u64 = 64 << 20;
 
@@ -85,16 +88,14 @@ struct Demo {
 impl Demo {
     fn start(cli: &Cli, log: &Path) -> Result<Demo, String> {
         let clock = Clock::system();
+        let settings = settings(cli);
+        let options = agent_options(cli, &settings.bind, log);
         let (agent, agent_guard) =
-            start_agent(agent_options(cli, log), clock.clone()).map_err(|error| {
-                match error.option() {
-                    Some(option) => {
-                        format!("{error}; change it with --{}", option.replace('_', "-"))
-                    }
-                    None => error.to_string(),
-                }
+            start_agent(options, clock.clone()).map_err(|error| match error.option() {
+                Some(option) => format!("{error}; change it with --{}", option.replace('_', "-")),
+                None => error.to_string(),
             })?;
-        let settings = settings(cli, log, &agent_guard)?;
+        let settings = towards(settings, agent_guard.addresses(), log)?;
         let app = App::start(&settings, clock.clone()).map_err(|error| error.to_string())?;
         let address = app.address();
         let users = user::Options {
@@ -150,7 +151,7 @@ impl Demo {
             clock: _,
         } = self;
         let seen = users.stop().seen();
-        let scraped = agent.scrape_now(STOP_WAIT);
+        let scraped = scrape_at_rest(&app, &agent);
         let report = app.stop(STOP_WAIT);
         let read = agent
             .tail_now(STOP_WAIT)
@@ -177,11 +178,26 @@ impl Demo {
     }
 }
 
-fn agent_options(cli: &Cli, log: &Path) -> AgentOptions {
-    let near = match cli.bind.rsplit_once(':') {
+/// A visitor's request may still be open; what it adds is on `/metrics` only once it has its reply.
+fn scrape_at_rest(app: &App, agent: &Agent) -> Result<(), AskError> {
+    for _ in 0..SCRAPES_MAX {
+        while app.requests_in_flight() > 0 {
+            std::thread::park_timeout(LOOK_INTERVAL);
+        }
+        let before = app.requests_observed();
+        agent.scrape_now(STOP_WAIT)?;
+        if app.requests_in_flight() == 0 && app.requests_observed() == before {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn agent_options(cli: &Cli, bind: &str, log: &Path) -> AgentOptions {
+    let near = match bind.rsplit_once(':') {
         Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
         Some(("[::]", port)) => format!("[::1]:{port}"),
-        _ => cli.bind.clone(),
+        _ => bind.to_string(),
     };
     AgentOptions {
         receiver_bind: cli.receiver_bind.clone(),
@@ -201,30 +217,44 @@ fn agent_options(cli: &Cli, log: &Path) -> AgentOptions {
     }
 }
 
-/// The environment's settings, but for where things go: that is what this program is about.
-fn settings(cli: &Cli, log: &Path, agent: &AgentGuard) -> Result<Settings, String> {
+/// Names of the environment that the demo heeds. Where things go, and that they go, is what it is about.
+const HEEDED: [&str; 6] = [
+    "DD_SERVICE",
+    "DD_ENV",
+    "DD_VERSION",
+    "DD_TAGS",
+    "TESTAPI_BIND",
+    "TESTAPI_WORKERS",
+];
+
+fn settings(cli: &Cli) -> Settings {
     let pairs = process::environment();
     let pairs = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    let (settings, problems) = parse_settings(pairs, &|_| false);
+    let heeded = pairs.filter(|(name, _)| HEEDED.contains(name));
+    let (mut settings, problems) = parse_settings(heeded, &|_| false);
     for problem in problems {
         say(&problem.to_string());
     }
-    let addresses = agent.addresses();
-    let receiver = addresses.receiver;
-    let receiver = Target::Tcp(receiver.ip().to_string(), receiver.port());
-    let dogstatsd = addresses
+    if let Some(bind) = &cli.bind {
+        settings.bind.clone_from(bind);
+    }
+    settings
+}
+
+/// The same settings, with everything sent to this agent and written to this log.
+fn towards(settings: Settings, agent: &AgentAddresses, log: &Path) -> Result<Settings, String> {
+    let receiver = Target::Tcp(agent.receiver.ip().to_string(), agent.receiver.port());
+    let dogstatsd = agent
         .dogstatsd
         .ok_or("the agent has no DogStatsD address")?;
     let dogstatsd = format!("udp://{dogstatsd}")
         .parse()
         .map_err(|e| format!("{e}"))?;
-    let mut settings = settings
+    Ok(settings
         .with_agent(receiver, dogstatsd)
-        .with_log(Some(log.into()), false);
-    settings.bind.clone_from(&cli.bind);
-    Ok(settings)
+        .with_log(Some(log.into()), false))
 }
 
 fn is_observed(route: &str) -> bool {
