@@ -530,7 +530,7 @@ mod tests {
         client.count("early", 1, &[]).unwrap();
         let error = client.flush(DEADLINE).unwrap_err().to_string();
         assert!(
-            error.contains(&format!("cannot send to unix://{}", path.display())),
+            error.contains(&format!("cannot send to unixgram://{}", path.display())),
             "{error}"
         );
         assert_eq!(client.last_error(), Some(error));
