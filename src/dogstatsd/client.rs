@@ -89,7 +89,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         flush_interval: options.flush_interval,
         ..Limits::default()
     };
-    let transport = Transport::new(options.address);
+    let transport = Transport::new(options.address, clock.clone());
     let exporter = Exporter::new(shared.clone(), aggregate, packer, transport);
     let (queue, guard) = worker::start("dd-dogstatsd", limits, clock, exporter)?;
     Ok((Client(Arc::new(Core { queue, shared })), guard))

@@ -54,6 +54,7 @@ mod error;
 mod handle;
 mod job;
 mod ledger;
+mod name;
 mod options;
 mod pack;
 #[cfg(test)]

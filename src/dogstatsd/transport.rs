@@ -1,11 +1,13 @@
 //! Payloads to a socket: connected late, never blocking, one more try after a peer came back.
 
 use std::io::{self, ErrorKind, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 
 use super::Address;
+use super::name::Name;
+use crate::clock::Clock;
 
 /// What became of a payload.
 #[derive(Debug)]
@@ -26,14 +28,21 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Transport {
     address: Address,
+    /// Host and port of the address; without meaning for a path.
+    name: Name,
     socket: Option<Socket>,
 }
 
 impl Transport {
     /// Connects with the first payload, so it does not matter who starts first.
-    pub(super) fn new(address: Address) -> Transport {
+    pub(super) fn new(address: Address, clock: Clock) -> Transport {
+        let name = match &address {
+            Address::Udp(host, port) => Name::new(host, *port, clock),
+            _ => Name::new("", 0, clock),
+        };
         Transport {
             address,
+            name,
             socket: None,
         }
     }
@@ -58,9 +67,23 @@ impl Transport {
     /// nothing; a Unix socket whose peer restarted stays dead; a stream that took a part of a frame
     /// is of no more use. All want one more try at once.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Outcome {
-        match self.try_send(bytes) {
+        self.follow_name();
+        let outcome = self.try_send(bytes);
+        let in_vain = matches!(outcome, Outcome::Absent(_) | Outcome::Failed(_));
+        self.name.note(!in_vain);
+        match outcome {
             Outcome::Absent(_) if self.socket.take().is_some() => self.send_again(bytes),
             outcome => outcome,
+        }
+    }
+
+    /// Leaves an address that the name no longer has.
+    fn follow_name(&mut self) {
+        if let Some(Socket::Udp(_, peer)) = &self.socket
+            && let Ok(found) = self.name.addresses()
+            && !found.contains(peer)
+        {
+            self.socket = None;
         }
     }
 
@@ -77,7 +100,7 @@ impl Transport {
 
     fn try_send(&mut self, bytes: &[u8]) -> Outcome {
         let open = self.socket.take();
-        let mut socket = match open.map_or_else(|| connect(&self.address), Ok) {
+        let mut socket = match open.map_or_else(|| connect(&self.address, &mut self.name), Ok) {
             Ok(socket) => socket,
             Err(error) => return Outcome::Absent(error),
         };
@@ -96,9 +119,9 @@ impl Transport {
     }
 }
 
-fn connect(address: &Address) -> io::Result<Socket> {
+fn connect(address: &Address, name: &mut Name) -> io::Result<Socket> {
     match address {
-        Address::Udp(host, port) => connect_udp(host, *port).map(Socket::Udp),
+        Address::Udp(..) => name.addresses().and_then(connect_udp),
         Address::UnixDatagram(path) => connect_datagram(path),
         Address::UnixStream(path) => connect_stream(path),
         // The kernel says EPROTOTYPE where a socket of the other type listens.
@@ -122,15 +145,9 @@ fn connect_stream(path: &Path) -> io::Result<Socket> {
     Ok(Socket::Stream(socket, Vec::new()))
 }
 
-/// IPv4 first: an Agent on `localhost` listens there, and UDP would not tell at once.
-fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
-    let mut found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
-    found.sort_by_key(SocketAddr::is_ipv6);
-    let mut outcome = Err(io::Error::new(
-        ErrorKind::NotFound,
-        "no address for this name",
-    ));
-    for peer in found {
+fn connect_udp(peers: &[SocketAddr]) -> io::Result<Socket> {
+    let mut outcome = Err(ErrorKind::NotFound.into());
+    for peer in peers {
         let own = match peer {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
@@ -138,7 +155,7 @@ fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
         outcome = UdpSocket::bind(own).and_then(|socket| {
             socket.set_nonblocking(true)?;
             socket.connect(peer)?;
-            Ok(socket)
+            Ok(Socket::Udp(socket, *peer))
         });
         if outcome.is_ok() {
             break;
@@ -149,7 +166,7 @@ fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
 
 #[derive(Debug)]
 enum Socket {
-    Udp(UdpSocket),
+    Udp(UdpSocket, SocketAddr),
     Datagram(UnixDatagram),
     /// With the frame that is written, kept for its room.
     Stream(UnixStream, Vec<u8>),
@@ -158,7 +175,7 @@ enum Socket {
 impl Socket {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Socket::Udp(socket) => socket.send(bytes).map(drop),
+            Socket::Udp(socket, _) => socket.send(bytes).map(drop),
             Socket::Datagram(socket) => socket.send(bytes).map(drop),
             Socket::Stream(socket, frame) => send_frame(socket, frame, bytes),
         }
@@ -219,6 +236,10 @@ mod tests {
 
     use super::*;
 
+    fn lazy(address: Address) -> Transport {
+        Transport::new(address, Clock::system())
+    }
+
     /// A path of its own, removed at the end.
     struct Place(PathBuf);
 
@@ -247,7 +268,7 @@ mod tests {
     fn a_refused_datagram_is_sent_again_at_once() {
         let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
         let place = agent.local_addr().unwrap();
-        let mut transport = Transport::new(Address::Udp("127.0.0.1".into(), place.port()));
+        let mut transport = lazy(Address::Udp("127.0.0.1".into(), place.port()));
         assert!(matches!(transport.send(b"one"), Outcome::Sent));
         assert_eq!(received(&agent), "one");
         drop(agent);
@@ -265,7 +286,7 @@ mod tests {
     fn a_unix_socket_may_come_late_stall_and_come_again() {
         let name = format!("dogstatsd-{}-{}", std::process::id(), fastrand::u64(..));
         let path = std::env::temp_dir().join(name);
-        let mut transport = Transport::new(Address::UnixDatagram(path.clone()));
+        let mut transport = lazy(Address::UnixDatagram(path.clone()));
         assert!(matches!(transport.send(b"early"), Outcome::Absent(_)));
 
         let agent = UnixDatagram::bind(&path).unwrap();
@@ -315,7 +336,7 @@ mod tests {
     #[test]
     fn a_stream_has_frames_with_their_length_and_none_that_is_empty() {
         let place = Place::new();
-        let mut transport = Transport::new(Address::UnixStream(place.0.clone()));
+        let mut transport = lazy(Address::UnixStream(place.0.clone()));
         assert!(matches!(transport.send(b"early"), Outcome::Absent(_)));
         let agent = UnixListener::bind(&place.0).unwrap();
         for bytes in [&b"one"[..], b"", &[b'x'; 8_192]] {
@@ -337,7 +358,7 @@ mod tests {
     fn a_torn_frame_is_sent_again_whole_on_another_connection() {
         let place = Place::new();
         let agent = UnixListener::bind(&place.0).unwrap();
-        let mut transport = Transport::new(Address::UnixStream(place.0.clone()));
+        let mut transport = lazy(Address::UnixStream(place.0.clone()));
         // More than half of what a connection holds: it takes one whole and a part of the next.
         let payload = |n: u8| vec![n; 150_000];
         for n in 1..=2 {
@@ -365,7 +386,7 @@ mod tests {
     fn a_stream_that_nobody_reads_is_busy_and_keeps_its_frames() {
         let place = Place::new();
         let agent = UnixListener::bind(&place.0).unwrap();
-        let mut transport = Transport::new(Address::UnixStream(place.0.clone()));
+        let mut transport = lazy(Address::UnixStream(place.0.clone()));
         let frame = [b'x'; 1_000];
         let mut sent = 0;
         while matches!(transport.send(&frame), Outcome::Sent) {
@@ -381,7 +402,7 @@ mod tests {
     #[test]
     fn a_unix_address_takes_whichever_type_listens() {
         let place = Place::new();
-        let mut transport = Transport::new(Address::Unix(place.0.clone()));
+        let mut transport = lazy(Address::Unix(place.0.clone()));
         assert!(matches!(transport.send(b"early"), Outcome::Absent(_)));
         let agent = UnixDatagram::bind(&place.0).unwrap();
         assert!(matches!(transport.send(b"one"), Outcome::Sent));
@@ -397,7 +418,37 @@ mod tests {
         drop(transport);
         assert_eq!(frames(&mut connection), (vec![b"two".to_vec()], 0));
 
-        let mut other = Transport::new(Address::UnixDatagram(place.0.clone()));
+        let mut other = lazy(Address::UnixDatagram(place.0.clone()));
         assert!(matches!(other.send(b"x"), Outcome::Absent(_)), "held");
+    }
+
+    #[test]
+    fn a_name_that_moves_takes_the_datagrams_along() {
+        let agents = ["127.0.0.1:0", "[::1]:0"].map(|place| UdpSocket::bind(place).unwrap());
+        let places = agents.each_ref().map(|agent| agent.local_addr().unwrap());
+        let (clock, hand) = Clock::manual(0);
+        let mut answers = vec![
+            Err(ErrorKind::TimedOut.into()),
+            Ok(vec![places[1]]),
+            Err(ErrorKind::TimedOut.into()),
+            Ok(vec![places[0], places[1]]),
+            Ok(vec![places[0]]),
+        ];
+        let look_up = move |_: &str, _| answers.pop().unwrap();
+        let mut transport = Transport {
+            name: Name::with("agent", 8125, clock.clone(), Box::new(look_up)),
+            ..Transport::new(Address::Udp("agent".into(), 8125), clock)
+        };
+        for (rule, at) in [
+            ("found", 0),
+            ("still among those found", 0),
+            ("kept while the look-up fails", 0),
+            ("moved, to IPv6", 1),
+            ("kept there too", 1),
+        ] {
+            assert!(matches!(transport.send(rule.as_bytes()), Outcome::Sent));
+            assert_eq!(received(&agents[at]), rule);
+            hand.advance_ns(30_000_000_000);
+        }
     }
 }
