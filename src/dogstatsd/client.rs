@@ -659,6 +659,29 @@ mod tests {
     }
 
     #[test]
+    fn what_the_socket_finds_too_long_goes_in_parts() {
+        // More than any UDP datagram holds: 65,507 bytes over IPv4.
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        agent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (mut options, _) = options();
+        options.address = Address::Udp("127.0.0.1".into(), agent.local_addr().unwrap().port());
+        options.datagram_bytes_max = Some(100_000);
+        let (client, _guard) = started(options);
+        let long = "x".repeat(10_000);
+        for n in 0..8 {
+            client.set("s", &format!("{n}{long}"), &[]).unwrap();
+        }
+        client.set("t", &"x".repeat(70_000), &[]).unwrap();
+        client.flush(DEADLINE).unwrap();
+        assert_eq!(client.ledger().sent, 8);
+        check_ledger("one line is too long", &client, &[("too_big", 1)]);
+        let mut bytes = vec![0; 1 << 17];
+        let lengths = [(); 2].map(|()| agent.recv(&mut bytes).unwrap());
+        assert_eq!(lengths, [40_024, 40_024], "two of four lines");
+        assert_eq!(client.datagrams_sent(), 2);
+    }
+
+    #[test]
     fn more_contexts_than_the_bound_cost_no_sample() {
         let (mut options, path) = options();
         (

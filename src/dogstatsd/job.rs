@@ -129,14 +129,15 @@ impl Exporter {
         let tally = &self.shared.tally;
         let mut failure = None;
         while let Some(datagram) = self.packer.first() {
-            let samples = datagram.samples;
+            let (samples, bytes) = (datagram.samples, datagram.bytes.len());
             match self.transport.send(&datagram.bytes) {
                 Outcome::Sent => {
-                    tally.send(samples, datagram.bytes.len());
+                    tally.send(samples, bytes);
                     if self.transport.address().needs_pace() {
                         self.pace.after_one();
                     }
                 }
+                Outcome::TooBig if self.packer.split_first() => continue,
                 Outcome::TooBig => tally.give_up(Reason::TooBig, samples),
                 Outcome::Failed(error) => {
                     tally.give_up(Reason::NotSent, samples);
