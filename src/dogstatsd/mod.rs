@@ -60,13 +60,16 @@ mod pack;
 #[cfg(test)]
 mod reading;
 mod sample;
+mod start;
 mod tags;
 mod transport;
+mod window;
 
 pub use address::Address;
-pub use client::{Client, start};
+pub use client::Client;
 pub use encode::Cardinality;
 pub use error::Error;
 pub use handle::{CountHandle, TimingHandle};
 pub use options::Options;
 pub use sample::{Alert, Event, Priority, Sample, ServiceCheck, Status};
+pub use start::start;
