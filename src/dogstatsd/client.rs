@@ -645,9 +645,11 @@ mod tests {
         agent.set_read_timeout(Some(DEADLINE)).unwrap();
         let (clock, hand) = Clock::manual(1_700_000_000_000_000_000);
         let (client, _guard) = start(options, &Identity::default(), clock).unwrap();
+        // Once it answers, the worker has begun to count its ticks.
+        client.flush(DEADLINE).unwrap();
         client.count("n", 1, &[]).unwrap();
         hand.advance_ns(1_699_000_000);
-        while client.stats().flushed == 0 || client.stats().pending > 0 {
+        while client.stats().flushed < 2 || client.stats().pending > 0 {
             thread::yield_now();
         }
         let ledger = client.ledger();
