@@ -157,6 +157,26 @@ mod tests {
             "unix:///t",
             "unix:///d",
         );
+        let socket = ("DD_DOGSTATSD_SOCKET", "/s");
+        addresses("a socket's path", &[socket], http, "unix:///s");
+        addresses(
+            "a host wins over it",
+            &[("DD_AGENT_HOST", "a"), socket],
+            "http://a:8126",
+            "udp://a:8125",
+        );
+        addresses(
+            "so does a port",
+            &[("DD_DOGSTATSD_PORT", "2"), socket],
+            http,
+            "udp://127.0.0.1:2",
+        );
+        addresses(
+            "and so does a URL",
+            &[("DD_DOGSTATSD_URL", "unixstream:///d"), socket],
+            http,
+            "unixstream:///d",
+        );
     }
 
     #[test]
@@ -173,6 +193,8 @@ mod tests {
                 .to_string()
                 .ends_with("/var/run/datadog/dsd.socket")
         );
+        let (settings, _) = parse([("DD_DOGSTATSD_SOCKET", "/s")], &|_| true);
+        assert_eq!(settings.dogstatsd().address.to_string(), "unix:///s");
         let (settings, _) = parse([("DD_AGENT_HOST", "a")], &|_| true);
         assert_eq!(settings.trace().agent.to_string(), "http://a:8126");
     }
@@ -273,11 +295,15 @@ mod tests {
     #[test]
     fn every_default_in_the_table_that_is_a_value_is_the_one_that_holds() {
         let default = Settings::default();
+        let unlike = [
+            "DD_HOSTNAME",
+            "DD_AGENT_HOST",
+            "DD_DOGSTATSD_HOST",
+            "DD_DOGSTATSD_SOCKET",
+        ];
         for var in VARS.iter().filter(|var| !var.default.is_empty()) {
             let mut said = Settings::default();
-            if (var.read)(&mut said, var.default)
-                && !["DD_HOSTNAME", "DD_AGENT_HOST", "DD_DOGSTATSD_HOST"].contains(&var.name)
-            {
+            if (var.read)(&mut said, var.default) && !unlike.contains(&var.name) {
                 let same = said.trace() == default.trace()
                     && said.dogstatsd() == default.dogstatsd()
                     && said.log() == default.log()

@@ -27,6 +27,7 @@ pub struct Settings {
     pub(super) dogstatsd_url: Option<Address>,
     pub(super) dogstatsd_host: Option<String>,
     pub(super) dogstatsd_port: Option<u16>,
+    pub(super) dogstatsd_socket: Option<PathBuf>,
     pub(super) trace_socket_exists: bool,
     pub(super) dogstatsd_socket_exists: bool,
     pub(super) dogstatsd: dogstatsd::Options,
@@ -57,6 +58,7 @@ impl Default for Settings {
             dogstatsd_url: None,
             dogstatsd_host: None,
             dogstatsd_port: None,
+            dogstatsd_socket: None,
             trace_socket_exists: false,
             dogstatsd_socket_exists: false,
             dogstatsd: dogstatsd::Options::default(),
@@ -113,16 +115,18 @@ impl Settings {
         }
     }
 
-    /// DD_DOGSTATSD_URL, then host and port, then the socket if it is there, then localhost:8125.
+    /// DD_DOGSTATSD_URL, then host and port, then DD_DOGSTATSD_SOCKET, then the default socket if it
+    /// is there, then localhost:8125.
     pub fn dogstatsd(&self) -> dogstatsd::Options {
         let host = self.dogstatsd_host.as_ref().or(self.agent_host.as_ref());
         let said = host.is_some() || self.dogstatsd_port.is_some();
-        let address = match &self.dogstatsd_url {
-            Some(url) => url.clone(),
-            None if !said && self.dogstatsd_socket_exists => {
-                Address::UnixDatagram(DOGSTATSD_SOCKET.into())
-            }
-            None => Address::Udp(
+        let found = self.dogstatsd_socket_exists;
+        let default_socket = || found.then(|| DOGSTATSD_SOCKET.into());
+        let socket = self.dogstatsd_socket.clone().or_else(default_socket);
+        let address = match (&self.dogstatsd_url, socket) {
+            (Some(url), _) => url.clone(),
+            (None, Some(path)) if !said => Address::Unix(path),
+            _ => Address::Udp(
                 host.cloned().unwrap_or_else(|| "127.0.0.1".to_string()),
                 self.dogstatsd_port.unwrap_or(8125),
             ),

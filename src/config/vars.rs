@@ -174,7 +174,7 @@ pub const VARS: &[Var] = &[
     Var {
         name: "DD_DOGSTATSD_URL",
         default: "",
-        takes: "udp://host:port or unix:///path",
+        takes: "udp://host:port, unix:///path, unixgram:///path or unixstream:///path",
         help: "the Agent for DogStatsD; wins over host and port",
         read: |s, v| set(&mut s.dogstatsd_url, v.parse().ok().map(Some)),
     },
@@ -191,6 +191,13 @@ pub const VARS: &[Var] = &[
         takes: "a port, 1 to 65535",
         help: "the Agent's port for DogStatsD",
         read: |s, v| set(&mut s.dogstatsd_port, port(v).map(Some)),
+    },
+    Var {
+        name: "DD_DOGSTATSD_SOCKET",
+        default: "/var/run/datadog/dsd.socket if it is there",
+        takes: "a path",
+        help: "the Agent's Unix socket for DogStatsD, of either type; URL, host and port win over it",
+        read: |s, v| set(&mut s.dogstatsd_socket, Some(Some(v.into()))),
     },
     Var {
         name: "DD_DOGSTATSD_DISABLE",

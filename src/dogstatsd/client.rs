@@ -1,34 +1,28 @@
 //! The client: checks and cleans on the caller's thread, offers to the worker, never waits.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::aggregate::{Aggregate, BYTES_MAX, Bounds};
 use super::encode::{Message, Origin, encode, encode_sample};
 use super::handle::{CountCell, TimingCell};
-use super::job::{Exporter, Item};
+use super::job::Item;
 use super::ledger::{Reason, Tally};
-use super::pack::Packer;
 use super::sample::{Context, Kind, Prepared};
 use super::tags::GlobalTags;
-use super::transport::Transport;
-use super::{CountHandle, Error, Event, Options, Sample, ServiceCheck, TimingHandle};
-use crate::clock::Clock;
-use crate::identity::Identity;
-use crate::worker::{self, AskError, Dropped, Guard, Ledger, Limits, Stats};
+use super::{CountHandle, Error, Event, Sample, ServiceCheck, TimingHandle};
+use crate::worker::{self, AskError, Dropped, Ledger, Stats};
 
 /// Sends samples, events and checks. Cheap to clone; all clones share one worker.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<Core>);
+pub struct Client(pub(super) Arc<Core>);
 
 /// What a client and its handles share.
 #[derive(Debug)]
 pub(super) struct Core {
-    queue: worker::Handle<Item>,
-    shared: Arc<Shared>,
+    pub(super) queue: worker::Handle<Item>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What callers and the worker share.
@@ -37,13 +31,13 @@ pub(super) struct Shared {
     pub(super) enabled: bool,
     pub(super) tally: Arc<Tally>,
     pub(super) stopped: AtomicBool,
-    globals: GlobalTags,
-    origin: Origin,
-    datagram_bytes_max: usize,
+    pub(super) globals: GlobalTags,
+    pub(super) origin: Origin,
+    pub(super) datagram_bytes_max: usize,
     /// What the origin takes of each line.
-    origin_bytes: usize,
-    handles_max: usize,
-    series: Mutex<Series>,
+    pub(super) origin_bytes: usize,
+    pub(super) handles_max: usize,
+    pub(super) series: Mutex<Series>,
 }
 
 /// Series that have a handle.
@@ -51,48 +45,6 @@ pub(super) struct Shared {
 pub(super) struct Series {
     pub(super) counts: BTreeMap<Context, Arc<CountCell>>,
     pub(super) timings: BTreeMap<Context, Arc<TimingCell>>,
-}
-
-/// Starts the thread `dd-dogstatsd` and gives a client to it. Does not look for the Agent yet.
-///
-/// # Errors
-/// When the system refuses another thread.
-pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<(Client, Guard)> {
-    let globals = GlobalTags::of(identity);
-    let origin = Origin::of(identity, options.cardinality);
-    let tally = Arc::new(Tally::default());
-    let bytes_max = options.datagram_bytes_max;
-    let bytes_max = bytes_max.unwrap_or_else(|| options.address.datagram_bytes_max());
-    let backlog = options.backlog_bytes_max;
-    let packer = Packer::new(bytes_max, backlog, origin.clone(), tally.clone());
-    let bounds = Bounds {
-        contexts_max: options.contexts_max,
-        set_members_max: options.set_members_max,
-        values_max: options.values_max,
-        bytes_max: BYTES_MAX,
-    };
-    let aggregate = Aggregate::new(bounds, globals.with(&[("overflow", "true")]));
-    let shared = Arc::new(Shared {
-        enabled: options.enabled,
-        tally,
-        stopped: AtomicBool::new(false),
-        globals,
-        datagram_bytes_max: bytes_max,
-        origin_bytes: origin.bytes(),
-        origin,
-        handles_max: options.contexts_max,
-        series: Mutex::default(),
-    });
-    let limits = Limits {
-        queue_items_max: options.queue_items_max,
-        queue_bytes_max: options.queue_bytes_max,
-        flush_interval: options.flush_interval,
-        ..Limits::default()
-    };
-    let transport = Transport::new(options.address);
-    let exporter = Exporter::new(shared.clone(), aggregate, packer, transport);
-    let (queue, guard) = worker::start("dd-dogstatsd", limits, clock, exporter)?;
-    Ok((Client(Arc::new(Core { queue, shared })), guard))
 }
 
 /// Calls for one sample. Each says `Err` if the sample cannot be sent; it is counted already, so a
@@ -399,14 +351,18 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::io;
     use std::net::UdpSocket;
     use std::os::unix::net::UnixDatagram;
     use std::path::PathBuf;
     use std::thread;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::dogstatsd::reading::{self, Read};
-    use crate::dogstatsd::{Address, Status};
+    use crate::dogstatsd::{Address, Options, Status, start};
+    use crate::identity::Identity;
+    use crate::worker::Guard;
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -530,7 +486,7 @@ mod tests {
         client.count("early", 1, &[]).unwrap();
         let error = client.flush(DEADLINE).unwrap_err().to_string();
         assert!(
-            error.contains(&format!("cannot send to unix://{}", path.display())),
+            error.contains(&format!("cannot send to unixgram://{}", path.display())),
             "{error}"
         );
         assert_eq!(client.last_error(), Some(error));
@@ -656,6 +612,71 @@ mod tests {
         assert!((10..=100).contains(&sent), "about 50 of 200: {sent}");
         assert_eq!(client.ledger().sent, sent);
         check_ledger("drawn by lot", &client, &[("sampled", 200 - sent)]);
+    }
+
+    #[test]
+    fn what_the_socket_finds_too_long_goes_in_parts() {
+        // More than any UDP datagram holds: 65,507 bytes over IPv4.
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        agent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (mut options, _) = options();
+        options.address = Address::Udp("127.0.0.1".into(), agent.local_addr().unwrap().port());
+        options.datagram_bytes_max = Some(100_000);
+        let (client, _guard) = started(options);
+        let long = "x".repeat(10_000);
+        for n in 0..8 {
+            client.set("s", &format!("{n}{long}"), &[]).unwrap();
+        }
+        client.set("t", &"x".repeat(70_000), &[]).unwrap();
+        client.flush(DEADLINE).unwrap();
+        assert_eq!(client.ledger().sent, 8);
+        check_ledger("one line is too long", &client, &[("too_big", 1)]);
+        let mut bytes = vec![0; 1 << 17];
+        let lengths = [(); 2].map(|()| agent.recv(&mut bytes).unwrap());
+        assert_eq!(lengths, [40_024, 40_024], "two of four lines");
+        assert_eq!(client.datagrams_sent(), 2);
+    }
+
+    #[test]
+    fn a_window_ends_by_the_wall_clock_and_what_waits_for_it_is_pending() {
+        let (mut options, path) = options();
+        options.flush_interval = Duration::from_secs(2);
+        let agent = UnixDatagram::bind(&path).unwrap();
+        agent.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (clock, hand) = Clock::manual(1_700_000_000_000_000_000);
+        let (client, _guard) = start(options, &Identity::default(), clock).unwrap();
+        // Once it answers, the worker has begun to count its ticks.
+        client.flush(DEADLINE).unwrap();
+        client.count("n", 1, &[]).unwrap();
+        hand.advance_ns(1_699_000_000);
+        while client.stats().flushed < 2 || client.stats().pending > 0 {
+            thread::yield_now();
+        }
+        let ledger = client.ledger();
+        assert_eq!(
+            (ledger.sent, ledger.pending),
+            (0, 1),
+            "the tick was too early"
+        );
+        hand.advance_ns(1_000_000);
+        assert_eq!(agent.recv(&mut [0; 16]).unwrap(), b"n:1|c\n".len());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn an_error_stays_until_the_next_window_says_otherwise() {
+        let (mut options, path) = options();
+        options.flush_interval = Duration::from_secs(2);
+        let (clock, hand) = Clock::manual(1_700_000_000_000_000_000);
+        let (client, _guard) = start(options, &Identity::default(), clock).unwrap();
+        client.count("n", 1, &[]).unwrap();
+        let error = client.flush(DEADLINE).unwrap_err().to_string();
+        hand.advance_ns(100_000_000);
+        while client.stats().flush_failed < 2 {
+            thread::yield_now();
+        }
+        assert_eq!(client.last_error(), Some(error), "a tick within the window");
+        assert!(!path.exists());
     }
 
     #[test]

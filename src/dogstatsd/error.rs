@@ -51,7 +51,7 @@ impl fmt::Display for Error {
             Error::Address(text) => write!(
                 f,
                 "address {text:?} (DD_DOGSTATSD_URL): must be udp://host:port, host:port, \
-                 unix:///path or unixgram:///path, an IPv6 host in brackets"
+                 unix:///path, unixgram:///path or unixstream:///path, an IPv6 host in brackets"
             ),
             Error::Dropped(Dropped::Full) => f.write_str("the queue is full"),
             Error::Dropped(Dropped::Stopped) => f.write_str("the client has been stopped"),

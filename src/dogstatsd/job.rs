@@ -12,6 +12,7 @@ use super::ledger::Reason;
 use super::pack::Packer;
 use super::sample::{Prepared, Value};
 use super::transport::{Outcome, Transport};
+use super::window::Windows;
 use crate::worker::{Fill, FlushError, Job, Why};
 
 /// Datagrams are sent early once they hold this much.
@@ -41,6 +42,9 @@ pub(super) struct Exporter {
     aggregate: Aggregate,
     packer: Packer,
     transport: Transport,
+    windows: Windows,
+    /// What the last flush said; it holds until the next.
+    said: Result<(), FlushError>,
     values: Vec<f64>,
     /// Bytes ready at which to send before the flush; higher while nobody takes them.
     send_at_bytes: usize,
@@ -51,14 +55,16 @@ impl Exporter {
     pub(super) fn new(
         shared: Arc<Shared>,
         aggregate: Aggregate,
-        packer: Packer,
-        transport: Transport,
+        (packer, transport): (Packer, Transport),
+        windows: Windows,
     ) -> Exporter {
         Exporter {
             shared,
             aggregate,
             packer,
             transport,
+            windows,
+            said: Ok(()),
             values: Vec::new(),
             send_at_bytes: SEND_EARLY_BYTES,
             pace: Pace::new(),
@@ -129,14 +135,15 @@ impl Exporter {
         let tally = &self.shared.tally;
         let mut failure = None;
         while let Some(datagram) = self.packer.first() {
-            let samples = datagram.samples;
+            let (samples, bytes) = (datagram.samples, datagram.bytes.len());
             match self.transport.send(&datagram.bytes) {
                 Outcome::Sent => {
-                    tally.send(samples, datagram.bytes.len());
+                    tally.send(samples, bytes);
                     if self.transport.address().needs_pace() {
                         self.pace.after_one();
                     }
                 }
+                Outcome::TooBig if self.packer.split_first() => continue,
                 Outcome::TooBig => tally.give_up(Reason::TooBig, samples),
                 Outcome::Failed(error) => {
                     tally.give_up(Reason::NotSent, samples);
@@ -191,8 +198,13 @@ impl Job for Exporter {
         }
     }
 
+    /// Ticks are many, so that one comes soon after the end of a window; only that one flushes.
+    ///
     /// A flush because of many datagrams leaves the contexts alone: they wait for their time.
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
+        if why == Why::Tick && !self.windows.has_ended() {
+            return self.said.clone();
+        }
         self.pace = Pace::new();
         let emptied = if why != Why::Full || self.aggregate.is_full() {
             self.empty()
@@ -203,7 +215,8 @@ impl Job for Exporter {
         if why == Why::Stop {
             self.give_up_the_rest();
         }
-        sent.and(emptied)
+        self.said = sent.and(emptied);
+        self.said.clone()
     }
 
     fn weigh(item: &Item) -> usize {

@@ -4,8 +4,8 @@
 //! pending`, by reason. Whatever text comes in, one call never becomes two messages, loses a tag
 //! or gives a line that the Agent cannot parse.
 //!
-//! Spec: Datadog's "DogStatsD datagram format and shell usage", protocol 1.0 to 1.6, over UDP and
-//! Unix datagram sockets.
+//! Spec: Datadog's "DogStatsD datagram format and shell usage", protocol 1.0 to 1.6, over UDP, Unix
+//! datagram and Unix stream sockets.
 //!
 //! ```
 //! use std::net::UdpSocket;
@@ -45,6 +45,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod address;
 mod aggregate;
 mod clean;
 mod client;
@@ -53,18 +54,22 @@ mod error;
 mod handle;
 mod job;
 mod ledger;
+mod name;
 mod options;
 mod pack;
 #[cfg(test)]
 mod reading;
 mod sample;
+mod start;
 mod tags;
 mod transport;
+mod window;
 
-pub use client::{Client, start};
+pub use address::Address;
+pub use client::Client;
 pub use encode::Cardinality;
 pub use error::Error;
 pub use handle::{CountHandle, TimingHandle};
 pub use options::Options;
 pub use sample::{Alert, Event, Priority, Sample, ServiceCheck, Status};
-pub use transport::Address;
+pub use start::start;

@@ -11,7 +11,8 @@ pub struct Options {
     pub enabled: bool,
     /// Where the Agent listens.
     pub address: Address,
-    /// Time between two flushes. Should divide the Agent's ten seconds.
+    /// Time between two flushes. Should divide the Agent's ten seconds: up to these, flushes come 300
+    /// ms before the wall clock's multiples of it, so that each lands whole in one bucket.
     pub flush_interval: Duration,
     /// Contexts between two flushes; those beyond share one a metric, tagged `overflow:true`.
     /// As many handles may exist.

@@ -12,12 +12,24 @@ use super::sample::Context;
 pub(super) struct Datagram {
     pub(super) bytes: Vec<u8>,
     pub(super) samples: u64,
+    /// Samples of each line.
+    of_lines: Vec<u64>,
+}
+
+impl Datagram {
+    fn append(&mut self, line: &[u8], samples: u64) {
+        self.bytes.extend_from_slice(line);
+        self.samples += samples;
+        self.of_lines.push(samples);
+    }
 }
 
 /// Fills datagrams and keeps them until they are sent.
 #[derive(Debug)]
 pub(super) struct Packer {
     bytes_max: usize,
+    /// A line may be so long even where a datagram of many lines may not.
+    line_bytes_max: usize,
     backlog_bytes_max: usize,
     origin: Origin,
     tally: Arc<Tally>,
@@ -38,6 +50,7 @@ impl Packer {
     ) -> Packer {
         Packer {
             bytes_max,
+            line_bytes_max: bytes_max,
             backlog_bytes_max,
             origin,
             tally,
@@ -92,15 +105,14 @@ impl Packer {
 
     /// A whole line, newline and all.
     pub(super) fn push(&mut self, line: &[u8], samples: u64) {
-        if line.len() > self.bytes_max {
+        if line.len() > self.line_bytes_max {
             self.tally.give_up(Reason::TooBig, samples);
             return;
         }
         if self.open.bytes.len() + line.len() > self.bytes_max {
             self.close();
         }
-        self.open.bytes.extend_from_slice(line);
-        self.open.samples += samples;
+        self.open.append(line, samples);
     }
 
     /// Ends the datagram that is being filled. Over the bound the oldest go: the Agent files what
@@ -128,6 +140,35 @@ impl Packer {
         let first = self.ready.pop_front()?;
         self.ready_bytes -= first.bytes.len();
         Some(first)
+    }
+
+    /// Cuts the first datagram in parts, because the socket took it for too long (EMSGSIZE); from the
+    /// first time on, all others are half as long. False if it is a single line.
+    pub(super) fn split_first(&mut self) -> bool {
+        let many = |datagram: &mut Datagram| datagram.of_lines.len() > 1;
+        let Some(whole) = self.ready.pop_front_if(many) else {
+            return false;
+        };
+        if self.bytes_max == self.line_bytes_max {
+            self.bytes_max /= 2;
+        }
+        let limit = self.bytes_max.min(whole.bytes.len() / 2);
+        let lines = whole.bytes.split_inclusive(|byte| *byte == b'\n');
+        let mut parts: Vec<Datagram> = Vec::new();
+        for (line, samples) in lines.zip(whole.of_lines) {
+            match parts.last_mut() {
+                Some(part) if part.bytes.len() + line.len() <= limit => part.append(line, samples),
+                _ => {
+                    let mut part = Datagram::default();
+                    part.append(line, samples);
+                    parts.push(part);
+                }
+            }
+        }
+        while let Some(part) = parts.pop() {
+            self.ready.push_front(part);
+        }
+        true
     }
 
     /// Bytes of all datagrams that wait.
@@ -234,6 +275,44 @@ mod tests {
             [("two\n".into(), 1), ("six\n".into(), 1)]
         );
         assert_eq!(tally.dropped(), [("queue_full", 1)]);
+    }
+
+    #[test]
+    fn a_datagram_too_long_for_the_socket_goes_in_parts() {
+        #[track_caller]
+        fn check(rule: &str, lines: &[&str], expected: &[&str]) {
+            let (mut packer, tally) = packer(16, 1_000);
+            tally.hold(lines.len() as u64);
+            lines
+                .iter()
+                .for_each(|line| packer.push(line.as_bytes(), 1));
+            packer.close();
+            let waiting = packer.ready_bytes();
+            let split = packer.split_first();
+            assert_eq!(split, lines.len() > 1, "{rule}");
+            assert_eq!(packer.ready_bytes(), waiting, "{rule}");
+            packer.push(b"seven..\n", 1);
+            packer.push(b"seven..\n", 1);
+            let mut parts = datagrams(&mut packer);
+            let after = ["seven..\n"; 2].map(|line| (line.to_string(), 1));
+            assert_eq!(parts.split_off(parts.len() - 2), after, "{rule}: halved");
+            let of_lines = |text: &&str| (text.to_string(), text.lines().count() as u64);
+            let expected: Vec<_> = expected.iter().map(of_lines).collect();
+            assert_eq!(parts, expected, "{rule}");
+        }
+        check("two", &["one...\n", "two...\n"], &["one...\n", "two...\n"]);
+        let four = ["1\n", "2\n", "3\n", "4\n"];
+        check("four", &four, &["1\n2\n", "3\n4\n"]);
+        let long = ["1\n", "long, and alone\n"];
+        let (mut packer, _) = packer(20, 1_000);
+        long.iter().for_each(|line| packer.push(line.as_bytes(), 1));
+        packer.close();
+        assert!(packer.split_first());
+        packer.push(b"long, and pushed later\n", 1);
+        packer.push(b"long, pushed later\n", 1);
+        let texts: Vec<_> = datagrams(&mut packer).into_iter().map(|(t, _)| t).collect();
+        assert_eq!(texts, [long[0], long[1], "long, pushed later\n"]);
+        assert!(!packer.split_first(), "nothing there");
     }
 
     /// A word, one in ten of them long.

@@ -1,151 +1,15 @@
-//! Datagrams to a socket: connected late, never blocking, one more try after a peer came back.
+//! Payloads to a socket: connected late, never blocking, one more try after a peer came back.
 
-use std::fmt;
-use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
 
-use super::Error;
+use super::Address;
+use super::name::Name;
+use crate::clock::Clock;
 
-/// Where the Agent listens. Its text form reads back as the same address.
-///
-/// ```
-/// use testapi::dogstatsd::Address;
-///
-/// let address: Address = "[::1]:8125".parse()?;
-/// assert_eq!(address, Address::Udp("::1".into(), 8125));
-/// assert_eq!(address.to_string(), "udp://[::1]:8125");
-/// # Ok::<(), testapi::dogstatsd::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// A host name or address (IPv6 without brackets) and a port.
-    Udp(String, u16),
-    /// The path of a Unix datagram socket.
-    UnixDatagram(PathBuf),
-}
-
-impl Default for Address {
-    /// Where an Agent on the same host listens.
-    fn default() -> Address {
-        Address::Udp("127.0.0.1".to_string(), 8125)
-    }
-}
-
-impl FromStr for Address {
-    type Err = Error;
-
-    /// Takes `udp://host:port`, `host:port`, `unix:///path` and `unixgram:///path`.
-    fn from_str(text: &str) -> Result<Address, Error> {
-        let refused = || Error::Address(text.to_string());
-        for scheme in ["unix://", "unixgram://"] {
-            match text.strip_prefix(scheme) {
-                Some("") => return Err(refused()),
-                Some(path) => return Ok(Address::UnixDatagram(path.into())),
-                None => {}
-            }
-        }
-        let place = text.strip_prefix("udp://").unwrap_or(text);
-        let (host, port) = place.rsplit_once(':').ok_or_else(refused)?;
-        let bare = match host.strip_prefix('[') {
-            Some(rest) => rest
-                .strip_suffix(']')
-                .filter(|host| host.parse::<Ipv6Addr>().is_ok()),
-            None => Some(host).filter(|host| is_host_name(host)),
-        };
-        match (bare, port.parse()) {
-            (Some(host), Ok(port)) if port > 0 => Ok(Address::Udp(host.to_string(), port)),
-            _ => Err(refused()),
-        }
-    }
-}
-
-fn is_host_name(host: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-    !host.is_empty() && host.chars().all(allowed)
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Udp(host, port) if host.contains(':') => write!(f, "udp://[{host}]:{port}"),
-            Address::Udp(host, port) => write!(f, "udp://{host}:{port}"),
-            Address::UnixDatagram(path) => write!(f, "unix://{}", path.display()),
-        }
-    }
-}
-
-impl Address {
-    /// Bytes a datagram may have: 1432 pass an Ethernet frame whole, 8192 is the Agent's buffer
-    /// (datadog-go, `statsd/statsdex.go`).
-    pub(super) fn datagram_bytes_max(&self) -> usize {
-        match self {
-            Address::Udp(..) => 1_432,
-            Address::UnixDatagram(_) => 8_192,
-        }
-    }
-
-    /// UDP drops silently what the receiver's buffer cannot take; a Unix socket says so.
-    pub(super) fn needs_pace(&self) -> bool {
-        matches!(self, Address::Udp(..))
-    }
-
-    fn connect(&self) -> io::Result<Socket> {
-        match self {
-            Address::Udp(host, port) => connect_udp(host, *port).map(Socket::Udp),
-            Address::UnixDatagram(path) => {
-                let socket = UnixDatagram::unbound()?;
-                socket.set_nonblocking(true)?;
-                socket.connect(path)?;
-                Ok(Socket::Unix(socket))
-            }
-        }
-    }
-}
-
-/// IPv4 first: an Agent on `localhost` listens there, and UDP would not tell at once.
-fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
-    let mut found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
-    found.sort_by_key(SocketAddr::is_ipv6);
-    let mut outcome = Err(io::Error::new(
-        ErrorKind::NotFound,
-        "no address for this name",
-    ));
-    for peer in found {
-        let own = match peer {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
-        outcome = UdpSocket::bind(own).and_then(|socket| {
-            socket.set_nonblocking(true)?;
-            socket.connect(peer)?;
-            Ok(socket)
-        });
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    outcome
-}
-
-#[derive(Debug)]
-enum Socket {
-    Udp(UdpSocket),
-    Unix(UnixDatagram),
-}
-
-impl Socket {
-    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Udp(socket) => socket.send(bytes),
-            Socket::Unix(socket) => socket.send(bytes),
-        }
-    }
-}
-
-/// What became of a datagram.
+/// What became of a payload.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The socket took it.
@@ -164,14 +28,21 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Transport {
     address: Address,
+    /// Host and port of the address; without meaning for a path.
+    name: Name,
     socket: Option<Socket>,
 }
 
 impl Transport {
-    /// Connects with the first datagram, so it does not matter who starts first.
-    pub(super) fn new(address: Address) -> Transport {
+    /// Connects with the first payload, so it does not matter who starts first.
+    pub(super) fn new(address: Address, clock: Clock) -> Transport {
+        let name = match &address {
+            Address::Udp(host, port) => Name::new(host, *port, clock),
+            _ => Name::new("", 0, clock),
+        };
         Transport {
             address,
+            name,
             socket: None,
         }
     }
@@ -180,23 +51,56 @@ impl Transport {
         &self.address
     }
 
-    /// Hands one datagram to the socket.
+    #[cfg(test)]
+    /// What datadog-go calls this way of sending (`statsd/statsd.go`).
+    pub(super) fn name(&self) -> &'static str {
+        match (&self.address, &self.socket) {
+            (Address::Udp(..), _) => "udp",
+            (Address::UnixStream(_), _) | (_, Some(Socket::Stream(..))) => "uds-stream",
+            (Address::Unix(_) | Address::UnixDatagram(_), _) => "uds",
+        }
+    }
+
+    /// Hands one payload to the socket.
     ///
     /// A connected UDP socket tells of a refused datagram with the next send, which then sends
-    /// nothing; a Unix socket whose peer restarted stays dead. Both want one more try at once.
+    /// nothing; a Unix socket whose peer restarted stays dead; a stream that took a part of a frame
+    /// is of no more use. All want one more try at once.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Outcome {
+        self.follow_name();
+        let outcome = self.try_send(bytes);
+        let in_vain = matches!(outcome, Outcome::Absent(_) | Outcome::Failed(_));
+        self.name.note(!in_vain);
+        match outcome {
+            Outcome::Absent(_) if self.socket.take().is_some() => self.send_again(bytes),
+            outcome => outcome,
+        }
+    }
+
+    /// Leaves an address that the name no longer has.
+    fn follow_name(&mut self) {
+        if let Some(Socket::Udp(_, peer)) = &self.socket
+            && let Ok(found) = self.name.addresses()
+            && !found.contains(peer)
+        {
+            self.socket = None;
+        }
+    }
+
+    /// A frame that tears twice would tear for ever, and keep all others waiting.
+    fn send_again(&mut self, bytes: &[u8]) -> Outcome {
         match self.try_send(bytes) {
-            Outcome::Absent(_) if self.socket.take().is_some() => self.try_send(bytes),
+            Outcome::Absent(error) if error.kind() == TORN => {
+                self.socket = None;
+                Outcome::Failed(error)
+            }
             outcome => outcome,
         }
     }
 
     fn try_send(&mut self, bytes: &[u8]) -> Outcome {
-        let socket = match self
-            .socket
-            .take()
-            .map_or_else(|| self.address.connect(), Ok)
-        {
+        let open = self.socket.take();
+        let mut socket = match open.map_or_else(|| connect(&self.address, &mut self.name), Ok) {
             Ok(socket) => socket,
             Err(error) => return Outcome::Absent(error),
         };
@@ -215,9 +119,94 @@ impl Transport {
     }
 }
 
-/// The two errors that std has no kind for, by number: too long, and no buffer space.
+fn connect(address: &Address, name: &mut Name) -> io::Result<Socket> {
+    match address {
+        Address::Udp(..) => name.addresses().and_then(connect_udp),
+        Address::UnixDatagram(path) => connect_datagram(path),
+        Address::UnixStream(path) => connect_stream(path),
+        // The kernel says EPROTOTYPE where a socket of the other type listens.
+        Address::Unix(path) => match connect_datagram(path) {
+            Err(error) if error.raw_os_error() == Some(EPROTOTYPE) => connect_stream(path),
+            outcome => outcome,
+        },
+    }
+}
+
+fn connect_datagram(path: &Path) -> io::Result<Socket> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(Socket::Datagram(socket))
+}
+
+fn connect_stream(path: &Path) -> io::Result<Socket> {
+    let socket = UnixStream::connect(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(Socket::Stream(socket, Vec::new()))
+}
+
+fn connect_udp(peers: &[SocketAddr]) -> io::Result<Socket> {
+    let mut outcome = Err(ErrorKind::NotFound.into());
+    for peer in peers {
+        let own = match peer {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        outcome = UdpSocket::bind(own).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            socket.connect(peer)?;
+            Ok(Socket::Udp(socket, *peer))
+        });
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+#[derive(Debug)]
+enum Socket {
+    Udp(UdpSocket, SocketAddr),
+    Datagram(UnixDatagram),
+    /// With the frame that is written, kept for its room.
+    Stream(UnixStream, Vec<u8>),
+}
+
+impl Socket {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Socket::Udp(socket, _) => socket.send(bytes).map(drop),
+            Socket::Datagram(socket) => socket.send(bytes).map(drop),
+            Socket::Stream(socket, frame) => send_frame(socket, frame, bytes),
+        }
+    }
+}
+
+/// The length in four bytes, little-endian, then the payload. The Agent takes a length of 0 for the
+/// end (datadog-agent, `comp/dogstatsd/listeners/uds_common.go`), so an empty payload is no frame.
+fn send_frame(socket: &mut UnixStream, frame: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let length = u32::try_from(bytes.len()).map_err(|_| ErrorKind::FileTooLarge)?;
+    frame.clear();
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(bytes);
+    // One call, as after half a frame no other frame can follow on this connection.
+    if socket.write(frame)? == frame.len() {
+        Ok(())
+    } else {
+        Err(io::Error::new(TORN, "took only a part of the frame"))
+    }
+}
+
+/// Says that a stream took a part of a frame.
+const TORN: ErrorKind = ErrorKind::WriteZero;
+
+/// The errors that std has no kind for, by number: too long, no buffer space, another type of socket.
 const EMSGSIZE: i32 = if cfg!(target_os = "linux") { 90 } else { 40 };
 const ENOBUFS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
+const EPROTOTYPE: i32 = if cfg!(target_os = "linux") { 91 } else { 41 };
 
 fn outcome_of(error: io::Error) -> Outcome {
     match (error.kind(), error.raw_os_error()) {
@@ -230,7 +219,8 @@ fn outcome_of(error: io::Error) -> Outcome {
             | ErrorKind::ConnectionReset
             | ErrorKind::NotConnected
             | ErrorKind::NotFound
-            | ErrorKind::BrokenPipe,
+            | ErrorKind::BrokenPipe
+            | TORN,
             _,
         ) => Outcome::Absent(error),
         _ => Outcome::Failed(error),
@@ -239,55 +229,30 @@ fn outcome_of(error: io::Error) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
 
-    #[track_caller]
-    fn check(rule: &str, text: &str, address: Option<Address>) {
-        match (text.parse::<Address>(), address) {
-            (Ok(read), Some(address)) => {
-                assert_eq!(read, address, "{rule}");
-                assert_eq!(read.to_string().parse(), Ok(address), "{rule}: read back");
-            }
-            (Err(error), None) => assert_eq!(error, Error::Address(text.to_string()), "{rule}"),
-            (read, _) => panic!("{rule}: {text} gave {read:?}"),
+    fn lazy(address: Address) -> Transport {
+        Transport::new(address, Clock::system())
+    }
+
+    /// A path of its own, removed at the end.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new() -> Place {
+            let name = format!("dogstatsd-{}-{}", std::process::id(), fastrand::u64(..));
+            Place(std::env::temp_dir().join(name))
         }
     }
 
-    #[test]
-    fn addresses() {
-        let udp = |host: &str, port| Some(Address::Udp(host.to_string(), port));
-        let unix = |path: &str| Some(Address::UnixDatagram(path.into()));
-        check("udp", "udp://agent:8125", udp("agent", 8125));
-        check("no scheme", "127.0.0.1:1", udp("127.0.0.1", 1));
-        check("greatest port", "a-b_c.d:65535", udp("a-b_c.d", 65_535));
-        check("IPv6", "udp://[::1]:8125", udp("::1", 8125));
-        check("IPv6, no scheme", "[fe80::1]:9", udp("fe80::1", 9));
-        check("unix", "unix:///run/dsd.socket", unix("/run/dsd.socket"));
-        check("unixgram", "unixgram:///run/a b:c", unix("/run/a b:c"));
-        check("relative path", "unix://dsd.socket", unix("dsd.socket"));
-        for text in [
-            "",
-            ":8125",
-            "udp://",
-            "agent",
-            "udp://agent:",
-            "agent:0",
-            "agent:65536",
-            "agent:x",
-            "::1:8125",
-            "[::1]",
-            "[agent]:8125",
-            "[::1:8125",
-            "unix://",
-            "unixgram://",
-            "unixstream:///run/a",
-            "tcp://agent:8125",
-            "udp://agent:8125/path",
-            "udp://a b:8125",
-        ] {
-            check("refused", text, None);
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
         }
     }
 
@@ -303,7 +268,7 @@ mod tests {
     fn a_refused_datagram_is_sent_again_at_once() {
         let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
         let place = agent.local_addr().unwrap();
-        let mut transport = Transport::new(Address::Udp("127.0.0.1".into(), place.port()));
+        let mut transport = lazy(Address::Udp("127.0.0.1".into(), place.port()));
         assert!(matches!(transport.send(b"one"), Outcome::Sent));
         assert_eq!(received(&agent), "one");
         drop(agent);
@@ -321,7 +286,7 @@ mod tests {
     fn a_unix_socket_may_come_late_stall_and_come_again() {
         let name = format!("dogstatsd-{}-{}", std::process::id(), fastrand::u64(..));
         let path = std::env::temp_dir().join(name);
-        let mut transport = Transport::new(Address::UnixDatagram(path.clone()));
+        let mut transport = lazy(Address::UnixDatagram(path.clone()));
         assert!(matches!(transport.send(b"early"), Outcome::Absent(_)));
 
         let agent = UnixDatagram::bind(&path).unwrap();
@@ -348,5 +313,142 @@ mod tests {
         assert_eq!(agent.recv(&mut bytes).unwrap(), 4);
         assert_eq!(&bytes[..4], b"back");
         std::fs::remove_file(&path).unwrap();
+    }
+
+    /// The frames of one connection until its end, and the bytes of a torn one.
+    fn frames(connection: &mut UnixStream) -> (Vec<Vec<u8>>, usize) {
+        let wait = Some(Duration::from_secs(5));
+        connection.set_read_timeout(wait).unwrap();
+        let mut all = Vec::new();
+        connection.read_to_end(&mut all).unwrap();
+        let (mut rest, mut frames) = (&all[..], Vec::new());
+        while let Some((head, tail)) = rest.split_first_chunk() {
+            let length = u32::from_le_bytes(*head) as usize;
+            if tail.len() < length {
+                break;
+            }
+            frames.push(tail[..length].to_vec());
+            rest = &tail[length..];
+        }
+        (frames, rest.len())
+    }
+
+    #[test]
+    fn a_stream_has_frames_with_their_length_and_none_that_is_empty() {
+        let place = Place::new();
+        let mut transport = lazy(Address::UnixStream(place.0.clone()));
+        assert!(matches!(transport.send(b"early"), Outcome::Absent(_)));
+        let agent = UnixListener::bind(&place.0).unwrap();
+        for bytes in [&b"one"[..], b"", &[b'x'; 8_192]] {
+            assert!(matches!(transport.send(bytes), Outcome::Sent));
+        }
+        let (mut connection, _) = agent.accept().unwrap();
+        let mut start = [0; 11];
+        connection.read_exact(&mut start).unwrap();
+        assert_eq!(start, *b"\x03\0\0\0one\0\x20\0\0", "no frame between");
+        drop(connection);
+        // The peer is gone: the same frame goes to the next connection.
+        assert!(matches!(transport.send(b"two"), Outcome::Sent));
+        let (mut connection, _) = agent.accept().unwrap();
+        drop(transport);
+        assert_eq!(frames(&mut connection), (vec![b"two".to_vec()], 0));
+    }
+
+    #[test]
+    fn a_torn_frame_is_sent_again_whole_on_another_connection() {
+        let place = Place::new();
+        let agent = UnixListener::bind(&place.0).unwrap();
+        let mut transport = lazy(Address::UnixStream(place.0.clone()));
+        // More than half of what a connection holds: it takes one whole and a part of the next.
+        let payload = |n: u8| vec![n; 150_000];
+        for n in 1..=2 {
+            assert!(matches!(transport.send(&payload(n)), Outcome::Sent));
+        }
+        let (mut first, _) = agent.accept().unwrap();
+        let (mut second, _) = agent.accept().unwrap();
+        let (whole, torn) = frames(&mut first);
+        assert_eq!(whole, [payload(1)]);
+        assert!(torn > 0, "a part of the second frame");
+        assert!(
+            matches!(transport.send(&vec![0; 8 << 20]), Outcome::Failed(_)),
+            "torn twice"
+        );
+        assert_eq!(frames(&mut second).0, [payload(2)]);
+        assert!(matches!(transport.send(b"next"), Outcome::Sent));
+        drop(transport);
+        let (mut torn_again, _) = agent.accept().unwrap();
+        assert_eq!(frames(&mut torn_again).0, Vec::<Vec<u8>>::new());
+        let (mut last, _) = agent.accept().unwrap();
+        assert_eq!(frames(&mut last), (vec![b"next".to_vec()], 0));
+    }
+
+    #[test]
+    fn a_stream_that_nobody_reads_is_busy_and_keeps_its_frames() {
+        let place = Place::new();
+        let agent = UnixListener::bind(&place.0).unwrap();
+        let mut transport = lazy(Address::UnixStream(place.0.clone()));
+        let frame = [b'x'; 1_000];
+        let mut sent = 0;
+        while matches!(transport.send(&frame), Outcome::Sent) {
+            sent += 1;
+        }
+        assert!(matches!(transport.send(&frame), Outcome::Busy(_)));
+        drop(transport);
+        let (mut connection, _) = agent.accept().unwrap();
+        let (whole, torn) = frames(&mut connection);
+        assert_eq!((whole.len(), torn), (sent, 0));
+    }
+
+    #[test]
+    fn a_unix_address_takes_whichever_type_listens() {
+        let place = Place::new();
+        let mut transport = lazy(Address::Unix(place.0.clone()));
+        assert!(matches!(transport.send(b"early"), Outcome::Absent(_)));
+        let agent = UnixDatagram::bind(&place.0).unwrap();
+        assert!(matches!(transport.send(b"one"), Outcome::Sent));
+        assert_eq!(transport.name(), "uds");
+        let mut bytes = [0; 16];
+        assert_eq!(agent.recv(&mut bytes).unwrap(), 3);
+        drop(agent);
+        std::fs::remove_file(&place.0).unwrap();
+        let agent = UnixListener::bind(&place.0).unwrap();
+        assert!(matches!(transport.send(b"two"), Outcome::Sent));
+        assert_eq!(transport.name(), "uds-stream");
+        let (mut connection, _) = agent.accept().unwrap();
+        drop(transport);
+        assert_eq!(frames(&mut connection), (vec![b"two".to_vec()], 0));
+
+        let mut other = lazy(Address::UnixDatagram(place.0.clone()));
+        assert!(matches!(other.send(b"x"), Outcome::Absent(_)), "held");
+    }
+
+    #[test]
+    fn a_name_that_moves_takes_the_datagrams_along() {
+        let agents = ["127.0.0.1:0", "[::1]:0"].map(|place| UdpSocket::bind(place).unwrap());
+        let places = agents.each_ref().map(|agent| agent.local_addr().unwrap());
+        let (clock, hand) = Clock::manual(0);
+        let mut answers = vec![
+            Err(ErrorKind::TimedOut.into()),
+            Ok(vec![places[1]]),
+            Err(ErrorKind::TimedOut.into()),
+            Ok(vec![places[0], places[1]]),
+            Ok(vec![places[0]]),
+        ];
+        let look_up = move |_: &str, _| answers.pop().unwrap();
+        let mut transport = Transport {
+            name: Name::with("agent", 8125, clock.clone(), Box::new(look_up)),
+            ..Transport::new(Address::Udp("agent".into(), 8125), clock)
+        };
+        for (rule, at) in [
+            ("found", 0),
+            ("still among those found", 0),
+            ("kept while the look-up fails", 0),
+            ("moved, to IPv6", 1),
+            ("kept there too", 1),
+        ] {
+            assert!(matches!(transport.send(rule.as_bytes()), Outcome::Sent));
+            assert_eq!(received(&agents[at]), rule);
+            hand.advance_ns(30_000_000_000);
+        }
     }
 }

@@ -3,7 +3,9 @@
 //! Source of the lines: Datadog docs, "DogStatsD datagram format and shell usage", and the names and
 //! order of fields that datadog-go writes.
 
+use std::io::Read;
 use std::net::UdpSocket;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use testapi::agent::decode::{
@@ -582,4 +584,30 @@ fn a_unix_socket_gets_the_same_bytes() {
         (!seen.datagrams.is_empty()).then(|| seen.lines())
     });
     assert_eq!(lines, ["hits:1|c|#env:dev"]);
+}
+
+/// Source of the frame: datadog-agent, `comp/dogstatsd/listeners/uds_common.go`.
+#[test]
+fn a_stream_gets_the_same_bytes_behind_their_length() {
+    for scheme in ["unixstream", "unix"] {
+        let folder = crate::support::Folder::new();
+        let path = folder.file("dsd.sock");
+        let agent = UnixListener::bind(&path).unwrap();
+        let options = Options {
+            address: format!("{scheme}://{}", path.display()).parse().unwrap(),
+            flush_interval: Duration::from_secs(3_600),
+            ..Options::default()
+        };
+        let (client, guard) = dogstatsd::start(options, &dev(), Clock::system()).unwrap();
+        client.flush(DEADLINE).unwrap();
+        client.count("hits", 1, &[]).unwrap();
+        client.flush(DEADLINE).unwrap();
+        assert!(guard.stop(DEADLINE).flushed);
+        let mut sent = Vec::new();
+        let (mut connection, _) = agent.accept().unwrap();
+        connection.read_to_end(&mut sent).unwrap();
+        let line = b"hits:1|c|#env:dev\n";
+        let frame = [&[line.len() as u8, 0, 0, 0], &line[..]].concat();
+        assert_eq!(sent, frame, "{scheme}: one frame, none for the empty flush");
+    }
 }
