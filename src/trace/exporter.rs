@@ -257,11 +257,11 @@ impl Exporter {
         self.held_bytes -= batch.bytes.len();
         let tally = &self.tally;
         let end = match how {
-            "sent" => &tally.sent,
-            "too_large" => &tally.too_large,
-            "buffer_full" => &tally.buffer_full,
-            "not_sent" => &tally.not_sent,
-            _ => &tally.rejected,
+            "sent" => &tally.thread.sent,
+            "too_large" => &tally.thread.too_large,
+            "buffer_full" => &tally.thread.buffer_full,
+            "not_sent" => &tally.thread.not_sent,
+            _ => &tally.thread.rejected,
         };
         tally.settle(end, batch.spans());
     }
@@ -285,10 +285,10 @@ impl Job for Exporter {
 
     fn take(&mut self, chunk: Chunk) -> Fill {
         let spans = u64::from(chunk.spans);
-        self.tally.taken.fetch_add(spans, Ordering::Relaxed);
-        self.tally.held.fetch_add(spans, Ordering::Relaxed);
+        self.tally.thread.taken.fetch_add(spans, Ordering::Relaxed);
+        self.tally.thread.held.fetch_add(spans, Ordering::Relaxed);
         if chunk.bytes.len() > self.options.payload_bytes_max {
-            self.tally.settle(&self.tally.too_large, spans);
+            self.tally.settle(&self.tally.thread.too_large, spans);
             return Fill::Room;
         }
         while self.held_bytes + chunk.bytes.len() > self.options.buffer_bytes_max {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::SpanContext;
 use super::exporter::{Exporter, Options};
 use super::local::{
-    ACTIVE, Local, Text, new_span_id, new_trace_id, put, spare, take_local, with_local, with_span,
+    ACTIVE, Local, Text, Who, new_span_id, new_trace_id, put, spare, take_local, with_local,
+    with_span,
 };
 use super::sampler::{Decision, Sampler};
 use super::tally::{Chunk, Tally};
@@ -28,7 +29,7 @@ pub struct Tracer(Arc<Shared>);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) enabled: bool,
-    pub(super) identity: Identity,
+    pub(super) identity: Who,
     pub(super) clock: Clock,
     pub(super) sampler: Arc<Sampler>,
     pub(super) exporter: Handle<Chunk>,
@@ -52,7 +53,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         (sampler.clone(), tally.clone()),
     );
     let (exporter, guard) = worker::start("dd-trace", limits, clock.clone(), job)?;
-    let identity = identity.clone();
+    let identity = Who::keep(identity);
     let spans_over_limit = AtomicU64::new(0);
     let shared = Shared {
         enabled,
@@ -130,7 +131,7 @@ impl Tracer {
                 rate: 1.0,
             },
             None => {
-                let Identity { service, env, .. } = &shared.identity;
+                let Who { service, env, .. } = &shared.identity;
                 shared.sampler.decide(trace_id, service, env)
             }
         };

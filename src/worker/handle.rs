@@ -104,6 +104,8 @@ pub fn start<J: Job>(
         limits,
         clock,
         shared: shared.clone(),
+        unsettled_items: 0,
+        unsettled_bytes: 0,
     };
     let thread = thread::Builder::new()
         .name(name.to_string())
@@ -155,13 +157,17 @@ impl<T> Handle<T> {
     /// [`Dropped`] says why the item is gone.
     pub fn offer(&self, item: T) -> Result<(), Dropped> {
         let shared = &*self.shared;
-        let offered = shared.offered.fetch_add(1, Ordering::Relaxed);
+        let offered = shared.callers.0.offered.fetch_add(1, Ordering::Relaxed);
         if shared.stopped.load(Ordering::Acquire) {
-            shared.dropped_stopped.fetch_add(1, Ordering::Relaxed);
+            shared
+                .callers
+                .0
+                .dropped_stopped
+                .fetch_add(1, Ordering::Relaxed);
             return Err(Dropped::Stopped);
         }
         let bytes = (self.weigh)(&item);
-        let held = shared.queue_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let held = shared.queue_bytes.0.fetch_add(bytes, Ordering::Relaxed);
         let fits = held.saturating_add(bytes) <= shared.queue_bytes_max;
         let sent = if fits {
             self.queue.try_send(item)
@@ -172,10 +178,10 @@ impl<T> Handle<T> {
             self.hurry_when_crowded(offered, held);
             return Ok(());
         };
-        shared.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        shared.queue_bytes.0.fetch_sub(bytes, Ordering::Relaxed);
         let (counter, dropped) = match error {
-            TrySendError::Full(_) => (&shared.dropped_full, Dropped::Full),
-            TrySendError::Disconnected(_) => (&shared.dropped_stopped, Dropped::Stopped),
+            TrySendError::Full(_) => (&shared.callers.0.dropped_full, Dropped::Full),
+            TrySendError::Disconnected(_) => (&shared.callers.0.dropped_stopped, Dropped::Stopped),
         };
         counter.fetch_add(1, Ordering::Relaxed);
         Err(dropped)

@@ -19,6 +19,9 @@ pub(super) enum Control {
     Stop(Duration),
 }
 
+/// Items after which the counters are told of them.
+const UNSETTLED_ITEMS_MAX: u64 = 64;
+
 /// A job on its thread.
 pub(super) struct Runner<J: Job> {
     pub(super) job: J,
@@ -27,6 +30,9 @@ pub(super) struct Runner<J: Job> {
     pub(super) limits: Limits,
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
+    /// Items taken, and what they weighed, since the counters were last told.
+    pub(super) unsettled_items: u64,
+    pub(super) unsettled_bytes: usize,
 }
 
 enum Next {
@@ -128,17 +134,19 @@ impl<J: Job> Runner<J> {
         for _ in 0..items_max {
             match self.items.try_recv() {
                 Ok(item) => self.take(item),
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        self.settle();
     }
 
     fn take(&mut self, item: J::Item) {
-        self.shared
-            .queue_bytes
-            .fetch_sub(J::weigh(&item), Ordering::Relaxed);
+        self.unsettled_items += 1;
+        self.unsettled_bytes += J::weigh(&item);
+        if self.unsettled_items == UNSETTLED_ITEMS_MAX {
+            self.settle();
+        }
         let fill = catch_unwind(AssertUnwindSafe(|| self.job.take(item)));
-        self.shared.taken.fetch_add(1, Ordering::Relaxed);
         match fill {
             Ok(Fill::Room) => {}
             Ok(Fill::Full) => drop(self.flush(Why::Full)),
@@ -146,7 +154,26 @@ impl<J: Job> Runner<J> {
         }
     }
 
+    /// Tells the counters of the items taken since the last time: callers write next to one of them, and
+    /// each write of ours costs one of theirs.
+    fn settle(&mut self) {
+        let (items, bytes) = (self.unsettled_items, self.unsettled_bytes);
+        (self.unsettled_items, self.unsettled_bytes) = (0, 0);
+        if items > 0 {
+            self.shared
+                .queue_bytes
+                .0
+                .fetch_sub(bytes, Ordering::Relaxed);
+            self.shared
+                .thread
+                .0
+                .taken
+                .fetch_add(items, Ordering::Relaxed);
+        }
+    }
+
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
+        self.settle();
         let outcome = match catch_unwind(AssertUnwindSafe(|| self.job.flush(why))) {
             Ok(outcome) => outcome,
             Err(panic) => {
@@ -155,9 +182,9 @@ impl<J: Job> Runner<J> {
             }
         };
         let counter = if outcome.is_ok() {
-            &self.shared.flushed
+            &self.shared.thread.0.flushed
         } else {
-            &self.shared.flush_failed
+            &self.shared.thread.0.flush_failed
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.shared
@@ -173,7 +200,7 @@ impl<J: Job> Runner<J> {
     }
 
     fn note_panic(&self, panic: &(dyn Any + Send)) {
-        self.shared.panics.fetch_add(1, Ordering::Relaxed);
+        self.shared.thread.0.panics.fetch_add(1, Ordering::Relaxed);
         let text = format!("panic: {}", panic_text(panic));
         *self
             .shared

@@ -53,40 +53,58 @@ impl Ledger {
     }
 }
 
-#[derive(Default)]
 /// What the handles, the guard and the thread share.
+#[derive(Default)]
 pub(super) struct Shared {
-    pub(super) offered: AtomicU64,
-    pub(super) taken: AtomicU64,
-    pub(super) dropped_full: AtomicU64,
-    pub(super) dropped_stopped: AtomicU64,
-    pub(super) flushed: AtomicU64,
-    pub(super) flush_failed: AtomicU64,
-    pub(super) panics: AtomicU64,
-    pub(super) queue_bytes: AtomicUsize,
+    pub(super) callers: Apart<Callers>,
+    pub(super) thread: Apart<Thread>,
+    pub(super) queue_bytes: Apart<AtomicUsize>,
     pub(super) queue_bytes_max: usize,
     pub(super) stopped: AtomicBool,
     pub(super) last_flush_ok: AtomicBool,
     pub(super) last_error: Mutex<Option<String>>,
 }
 
+/// On cache lines of its own: what callers count and what the thread counts would else be carried to and
+/// fro between two cores with every item. Processors fetch lines in pairs, hence twice 64 bytes.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct Apart<T>(pub(super) T);
+
+/// Counted by callers.
+#[derive(Default)]
+pub(super) struct Callers {
+    pub(super) offered: AtomicU64,
+    pub(super) dropped_full: AtomicU64,
+    pub(super) dropped_stopped: AtomicU64,
+}
+
+/// Counted by the thread.
+#[derive(Default)]
+pub(super) struct Thread {
+    pub(super) taken: AtomicU64,
+    pub(super) flushed: AtomicU64,
+    pub(super) flush_failed: AtomicU64,
+    pub(super) panics: AtomicU64,
+}
+
 impl Shared {
     pub(super) fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Outcomes before offers: a reading in flight then shows too many pending, never too few.
-        let taken = read(&self.taken);
-        let dropped_full = read(&self.dropped_full);
-        let dropped_stopped = read(&self.dropped_stopped);
-        let offered = read(&self.offered);
+        let taken = read(&self.thread.0.taken);
+        let dropped_full = read(&self.callers.0.dropped_full);
+        let dropped_stopped = read(&self.callers.0.dropped_stopped);
+        let offered = read(&self.callers.0.offered);
         Stats {
             offered,
             taken,
             dropped_full,
             dropped_stopped,
             pending: offered.saturating_sub(taken + dropped_full + dropped_stopped),
-            flushed: read(&self.flushed),
-            flush_failed: read(&self.flush_failed),
-            panics: read(&self.panics),
+            flushed: read(&self.thread.0.flushed),
+            flush_failed: read(&self.thread.0.flush_failed),
+            panics: read(&self.thread.0.panics),
             last_error: self
                 .last_error
                 .lock()

@@ -73,6 +73,9 @@ struct Shared {
 /// Status line, headers and body of the Agent that keeps everything.
 const KEEP_ALL: &str = "200 OK\r\n\r\n{\"rate_by_service\":{\"service:,env:\":1}}";
 
+/// No client sends an empty line alone.
+const LAST: &[u8] = b"\n";
+
 impl FakeAgent {
     pub(crate) fn start() -> FakeAgent {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -166,8 +169,20 @@ impl FakeAgent {
         }
     }
 
+    /// All that came before this call: what was sent over UDP may still wait in the socket, behind
+    /// which a datagram of our own queues up.
     pub(crate) fn seen(&self) -> Seen {
-        self.shared.lock().clone()
+        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+        ours.send_to(LAST, self.udp).unwrap();
+        self.wait_for("its own datagram", |seen| {
+            seen.datagrams
+                .iter()
+                .any(|bytes| bytes == LAST)
+                .then_some(())
+        });
+        let mut seen = self.shared.lock();
+        seen.datagrams.retain(|bytes| bytes != LAST);
+        seen.clone()
     }
 }
 
