@@ -37,6 +37,8 @@ const SLOW_LOOKS_MAX: u32 = 4;
 const QUIET_BEFORE_END: Duration = Duration::from_millis(20);
 /// How often new connections are looked after.
 const CONNECTIONS_INTERVAL: Duration = Duration::from_millis(25);
+/// Looks after new connections that go on when all seems quiet again: half a minute.
+const LIVELY_LOOKS: u32 = 1_200;
 /// Requests at one time whose body is still on its way.
 const BODY_THREADS_MAX: usize = 64;
 /// Further ones that wait for one of these threads.
@@ -105,15 +107,17 @@ impl Shared {
     }
 
     /// Descriptors of all the process are counted, so one that closes may hide a connection that came:
-    /// while anything is open that was not at the start, one more is freed now and then.
+    /// for a while after any came or went, one more is freed now and then.
     pub(super) fn look_after_connections(&self) {
         let mut open = open_descriptors();
-        let at_rest = open;
-        let mut looks = 0_u32;
+        let mut lively_looks = 0_u32;
         while !self.stopping.load(Ordering::Acquire) {
             let before = std::mem::replace(&mut open, open_descriptors());
-            looks = looks.wrapping_add(1);
-            let now_and_then = u64::from(open > at_rest && looks.is_multiple_of(10));
+            lively_looks = match open == before {
+                true => lively_looks.saturating_sub(1),
+                false => LIVELY_LOOKS,
+            };
+            let now_and_then = u64::from(lively_looks % 10 == 1);
             self.front
                 .free_waiting(open.saturating_sub(before).max(now_and_then));
             self.front.listen_again_if_deaf();

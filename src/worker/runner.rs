@@ -66,6 +66,8 @@ impl<J: Job> Runner<J> {
             recv(self.orders) -> order => return self.obey(order),
             recv(self.items) -> item => if let Ok(item) = item {
                 self.take(item);
+                // Who looks during the linger finds the books in order.
+                self.settle();
             } else {
                 // Every handle is gone: only orders can come now.
                 return match self.orders.recv_timeout(until_tick) {
