@@ -109,9 +109,10 @@ impl App {
             .map_err(|error| Error::Registry(error.to_string()))?;
         let (logger, log_guard) =
             log::start(settings.log(), &identity, clock.clone()).map_err(Error::Log)?;
+        let statsd_options = settings.dogstatsd();
+        let statsd_enabled = statsd_options.enabled;
         let (statsd, statsd_guard) =
-            dogstatsd::start(settings.dogstatsd(), &identity, clock.clone())
-                .map_err(Error::Thread)?;
+            dogstatsd::start(statsd_options, &identity, clock.clone()).map_err(Error::Thread)?;
         let trace_options = settings.trace();
         let agent = trace_options.agent.clone();
         let (tracer, trace_guard) =
@@ -121,6 +122,7 @@ impl App {
             clock,
             tracer,
             statsd,
+            statsd_enabled,
             logger,
             registry,
             families,

@@ -23,6 +23,8 @@ pub struct Services {
     pub tracer: Tracer,
     /// DogStatsD.
     pub statsd: dogstatsd::Client,
+    /// Whether DogStatsD is sent at all.
+    pub statsd_enabled: bool,
     /// Log lines.
     pub logger: Logger,
     /// What `/metrics` shows.

@@ -64,7 +64,7 @@ fn emit(
     if let Some(rate) = extras.rate {
         sample = sample.rate(rate);
     }
-    let taken = taken(services.statsd.offer(&sample))?;
+    let taken = services.statsd_enabled & taken(services.statsd.offer(&sample))?;
     Ok(Reply::json(
         200,
         &json!({
@@ -165,10 +165,11 @@ pub(in crate::api) fn event(s: &Services, r: &Request, p: &Params) -> Result<Rep
     let extras = Extras::of(r)?;
     let pairs = extras.pairs();
     let text = "asked for by /sdmetrics/event";
-    let taken = taken(s.statsd.event(&Event {
-        tags: &pairs,
-        ..Event::new(title, text)
-    }))?;
+    let taken = s.statsd_enabled
+        & taken(s.statsd.event(&Event {
+            tags: &pairs,
+            ..Event::new(title, text)
+        }))?;
     Ok(Reply::json(
         200,
         &json!({ "emitted": "event", "title": title, "text": text, "taken": taken }),
@@ -195,7 +196,7 @@ pub(in crate::api) fn check(s: &Services, r: &Request, p: &Params) -> Result<Rep
         tags: &pairs,
         ..ServiceCheck::new("testapi.check", status)
     };
-    let taken = taken(s.statsd.check(&check))?;
+    let taken = s.statsd_enabled & taken(s.statsd.check(&check))?;
     Ok(Reply::json(
         200,
         &json!({ "emitted": "service check", "name": "testapi.check", "status": word, "taken": taken }),

@@ -20,8 +20,13 @@ pub(in crate::api) fn nested(_: &Services, _: &Request, p: &Params) -> Result<Re
     descend(1, depth);
     Ok(Reply::json(
         200,
-        &json!({ "emitted": "spans", "nested": depth }),
+        &json!({ "emitted": emitted(), "nested": depth }),
     ))
+}
+
+/// What a reply says: with tracing off there is nothing to say.
+fn emitted() -> Option<&'static str> {
+    trace::active().map(|_| "spans")
 }
 
 fn descend(level: u64, depth: u64) {
@@ -41,7 +46,7 @@ pub(in crate::api) fn fanout(_: &Services, _: &Request, p: &Params) -> Result<Re
     }
     Ok(Reply::json(
         200,
-        &json!({ "emitted": "spans", "side_by_side": n }),
+        &json!({ "emitted": emitted(), "side_by_side": n }),
     ))
 }
 
