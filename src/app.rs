@@ -134,7 +134,9 @@ impl App {
         });
         let api = Arc::new(Api::new(services.clone()));
         let server = server::start(&settings.server(), api).map_err(Error::Server)?;
-        let _ = services.own_address.set(near(server.address()));
+        let near = server.near_address();
+        let near = Target::Tcp(near.ip().to_string(), near.port());
+        let _ = services.own_address.set(near);
         let _ = services.server.set(server.watch());
         let workers = vec![metrics_guard, trace_guard, statsd_guard, log_guard];
         let app = App {
@@ -297,14 +299,4 @@ impl fmt::Display for Report {
         write!(f, "stopped, but {}", parts.join("; "))?;
         Ok(())
     }
-}
-
-/// How a process reaches a server of its own.
-fn near(address: SocketAddr) -> Target {
-    let host = match address.ip() {
-        ip if !ip.is_unspecified() => ip.to_string(),
-        ip if ip.is_ipv4() => "127.0.0.1".to_string(),
-        _ => "::1".to_string(),
-    };
-    Target::Tcp(host, address.port())
 }

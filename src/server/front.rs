@@ -81,7 +81,8 @@ impl Front {
         }
     }
 
-    fn near_address(&self) -> SocketAddr {
+    /// Where this process itself reaches the socket: one bound to every address is near on loopback.
+    pub(super) fn near_address(&self) -> SocketAddr {
         let near = match self.address.ip() {
             ip if !ip.is_unspecified() => ip,
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

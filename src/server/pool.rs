@@ -207,6 +207,12 @@ impl Guard {
         self.shared.front.address()
     }
 
+    /// The address under which this process itself reaches the server: loopback where every address is
+    /// bound.
+    pub fn near_address(&self) -> SocketAddr {
+        self.shared.front.near_address()
+    }
+
     /// Counters as they stand.
     pub fn stats(&self) -> Stats {
         self.watch().stats()
