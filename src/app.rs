@@ -86,6 +86,50 @@ pub struct Report {
     pub ledgers: Vec<(&'static str, Ledger)>,
 }
 
+/// Starts every exporter and no server: what handlers work with, and the guards in stop order.
+///
+/// # Errors
+/// [`Error`], which names the setting to change.
+pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, Vec<Guard>), Error> {
+    let identity = settings.identity();
+    let registry = Registry::new();
+    let metrics_guard = process::start(&registry, clock.clone()).map_err(Error::Thread)?;
+    let families = RequestFamilies::register(&registry)
+        .and_then(|families| {
+            let (version, env) = (identity.version.as_str(), identity.env.as_str());
+            let pairs = [("version", version), ("env", env)];
+            registry.info("testapi_build", "What is running.", &pairs)?;
+            Ok(families)
+        })
+        .map_err(|error| Error::Registry(error.to_string()))?;
+    let (logger, log_guard) =
+        log::start(settings.log(), &identity, clock.clone()).map_err(Error::Log)?;
+    let statsd_options = settings.dogstatsd();
+    let statsd_enabled = statsd_options.enabled;
+    let (statsd, statsd_guard) =
+        dogstatsd::start(statsd_options, &identity, clock.clone()).map_err(Error::Thread)?;
+    let trace_options = settings.trace();
+    let (tracer, trace_guard) =
+        trace::start(trace_options, &identity, clock.clone()).map_err(Error::Thread)?;
+    let services = Services {
+        started_ns: clock.mono_ns(),
+        clock,
+        tracer,
+        statsd,
+        statsd_enabled,
+        logger,
+        registry,
+        families,
+        logs_injection: settings.logs_injection,
+        own_address: OnceLock::new(),
+        server: OnceLock::new(),
+        self_calls: Bulkhead::for_pool(settings.workers),
+        observed: AtomicU64::new(0),
+    };
+    let workers = vec![metrics_guard, trace_guard, statsd_guard, log_guard];
+    Ok((services, workers))
+}
+
 /// Time for the exporters to end, all together.
 const EXPORTERS_STOP: Duration = Duration::from_secs(2);
 
@@ -96,49 +140,15 @@ impl App {
     /// [`Error`], which names the setting to change.
     pub fn start(settings: &Settings, clock: Clock) -> Result<App, Error> {
         install_panic_hook();
-        let identity = settings.identity();
-        let registry = Registry::new();
-        let metrics_guard = process::start(&registry, clock.clone()).map_err(Error::Thread)?;
-        let families = RequestFamilies::register(&registry)
-            .and_then(|families| {
-                let (version, env) = (identity.version.as_str(), identity.env.as_str());
-                let pairs = [("version", version), ("env", env)];
-                registry.info("testapi_build", "What is running.", &pairs)?;
-                Ok(families)
-            })
-            .map_err(|error| Error::Registry(error.to_string()))?;
-        let (logger, log_guard) =
-            log::start(settings.log(), &identity, clock.clone()).map_err(Error::Log)?;
-        let statsd_options = settings.dogstatsd();
-        let statsd_enabled = statsd_options.enabled;
-        let (statsd, statsd_guard) =
-            dogstatsd::start(statsd_options, &identity, clock.clone()).map_err(Error::Thread)?;
-        let trace_options = settings.trace();
-        let agent = trace_options.agent.clone();
-        let (tracer, trace_guard) =
-            trace::start(trace_options, &identity, clock.clone()).map_err(Error::Thread)?;
-        let services = Arc::new(Services {
-            started_ns: clock.mono_ns(),
-            clock,
-            tracer,
-            statsd,
-            statsd_enabled,
-            logger,
-            registry,
-            families,
-            logs_injection: settings.logs_injection,
-            own_address: OnceLock::new(),
-            server: OnceLock::new(),
-            self_calls: Bulkhead::for_pool(settings.workers),
-            observed: AtomicU64::new(0),
-        });
+        let (services, workers) = start_exporters(settings, clock)?;
+        let services = Arc::new(services);
         let api = Arc::new(Api::new(services.clone()));
+        let agent = settings.trace().agent;
         let server = server::start(&settings.server(), api).map_err(Error::Server)?;
         let near = server.near_address();
         let near = Target::Tcp(near.ip().to_string(), near.port());
         let _ = services.own_address.set(near);
         let _ = services.server.set(server.watch());
-        let workers = vec![metrics_guard, trace_guard, statsd_guard, log_guard];
         let app = App {
             server,
             services,
