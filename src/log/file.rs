@@ -62,9 +62,9 @@ impl LogFile {
     }
 
     /// Takes whole lines in; the oldest make room when an outage lasts.
-    pub(super) fn push(&mut self, text: &[u8]) {
-        self.held.extend_from_slice(text);
+    pub(super) fn push(&mut self, text: &mut Vec<u8>) {
         self.lines.held += count_lines(text);
+        move_all(text, &mut self.held);
         self.drop_oldest();
     }
 
@@ -124,9 +124,7 @@ impl LogFile {
             return Ok(());
         };
         let outcome = write_from(file, &self.held, &mut self.written);
-        let whole = self.held[..self.written]
-            .iter()
-            .rposition(|&byte| byte == b'\n');
+        let whole = memchr::memrchr(b'\n', &self.held[..self.written]);
         let whole = whole.map_or(0, |at| at + 1);
         let sent = count_lines(&self.held[..whole]);
         self.lines.sent += sent;
@@ -191,21 +189,30 @@ fn write_from(file: &mut impl Write, text: &[u8], written: &mut usize) -> io::Re
     Ok(())
 }
 
+/// Leaves `from` empty. Buffers change places where that spares a copy.
+pub(super) fn move_all(from: &mut Vec<u8>, to: &mut Vec<u8>) {
+    if to.is_empty() {
+        std::mem::swap(from, to);
+    } else {
+        to.append(from);
+    }
+}
+
 /// The end of the last line that fits a batch from `start` on, or of the first when none does.
-fn batch_end(text: &[u8], start: usize) -> usize {
+pub(super) fn batch_end(text: &[u8], start: usize) -> usize {
     let end = (start + BATCH_BYTES_MAX).min(text.len());
-    let last = text[start..end].iter().rposition(|&byte| byte == b'\n');
+    let last = memchr::memrchr(b'\n', &text[start..end]);
     last.map_or_else(|| line_end(text, end), |at| start + at + 1)
 }
 
 /// Behind the first line feed at or after `from`.
 fn line_end(text: &[u8], from: usize) -> usize {
-    let feed = text[from..].iter().position(|&byte| byte == b'\n');
+    let feed = memchr::memchr(b'\n', &text[from..]);
     feed.map_or(text.len(), |at| from + at + 1)
 }
 
 pub(super) fn count_lines(text: &[u8]) -> u64 {
-    text.iter().filter(|&&byte| byte == b'\n').count() as u64
+    memchr::memchr_iter(b'\n', text).count() as u64
 }
 
 #[cfg(test)]
@@ -295,7 +302,7 @@ mod tests {
         for (rule, bytes_max, written, kept) in rows {
             let mut file = LogFile::open("/dev/null".into(), bytes_max).unwrap();
             file.written = written;
-            file.push(b"1\n22\n333\n");
+            file.push(&mut b"1\n22\n333\n".to_vec());
             assert_eq!(String::from_utf8_lossy(&file.held), kept, "{rule}");
             assert_eq!(file.lines.held, count_lines(kept.as_bytes()), "{rule}");
             assert_eq!(file.lines.held + file.lines.dropped, 3, "{rule}");
@@ -305,7 +312,7 @@ mod tests {
     #[test]
     fn a_line_begun_in_a_file_that_is_gone_is_written_anew() {
         let mut file = LogFile::open("/dev/full".into(), 100).unwrap();
-        file.push(b"abc\n");
+        file.push(&mut b"abc\n".to_vec());
         file.written = 2;
         file.path = "/dev/null".into();
         file.write(LOOK_INTERVAL_NS).unwrap();

@@ -233,7 +233,10 @@ fn push_fields(out: &mut Vec<u8>, fields: &[(&str, Value<'_>)], room: usize) -> 
         {
             continue;
         }
-        let left = room.saturating_sub(out.len() - start);
+        let left = match room {
+            usize::MAX => usize::MAX,
+            room => room.saturating_sub(out.len() - start),
+        };
         all &= push_field(out, (name, *value), left);
     }
     all
@@ -249,14 +252,17 @@ fn push_field(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) 
     let start = out.len();
     out.push(b',');
     let key = out.len();
-    push_scalar(out, &name);
+    push_string(out, name);
     if is_ours(name) {
         out.splice(key + 1..key + 1, *b"extra.");
     }
     out.push(b':');
     match value {
         Value::Str(text) => {
-            let left = room.saturating_sub(out.len() - start + 2);
+            let left = match room {
+                usize::MAX => usize::MAX,
+                room => room.saturating_sub(out.len() - start + 2),
+            };
             return push_text(out, text, left);
         }
         Value::U64(number) => push_scalar(out, &number),
@@ -335,25 +341,35 @@ fn push_text(out: &mut Vec<u8>, text: &str, room: usize) -> bool {
     } else {
         head(text, room)
     };
-    push_scalar(out, &kept);
+    push_string(out, kept);
     kept.len() == text.len()
 }
 
 /// The innermost frames stand at the head and the outermost at the tail: both are kept.
 fn push_stack(out: &mut Vec<u8>, stack: &str, room: usize) {
     if room == usize::MAX || escaped_len(stack) <= room {
-        return push_scalar(out, &stack);
+        return push_string(out, stack);
     }
     let half = room.saturating_sub(escaped_len(GAP)) / 2;
     let ends = [head(stack, half), GAP, tail(stack, half)];
-    push_scalar(
-        out,
-        &if half == 0 {
-            String::new()
-        } else {
-            ends.concat()
-        },
-    );
+    let kept = if half == 0 {
+        String::new()
+    } else {
+        ends.concat()
+    };
+    push_string(out, &kept);
+}
+
+/// Most texts hold nothing to escape; looking at all their bytes first is a few instructions a line of them.
+fn push_string(out: &mut Vec<u8>, text: &str) {
+    let escapes = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |any, byte| any | escapes(byte)) {
+        return push_scalar(out, &text);
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 fn push_scalar(out: &mut Vec<u8>, value: &impl Serialize) {
@@ -774,7 +790,8 @@ mod tests {
         #[test]
         fn what_is_escaped_is_measured_right(text in any::<String>(), room in 0_usize..40) {
             let mut out = Vec::new();
-            push_scalar(&mut out, &text);
+            push_string(&mut out, &text);
+            prop_assert_eq!(serde_json::to_vec(&text).unwrap(), out.as_slice());
             prop_assert_eq!(escaped_len(&text), out.len() - 2);
             prop_assert!(escaped_len(head(&text, room)) <= room);
             prop_assert!(escaped_len(tail(&text, room)) <= room);

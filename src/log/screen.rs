@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Error;
-use super::file::count_lines;
+use super::file::{batch_end, count_lines};
 use crate::clock::Clock;
 use crate::worker::{self, Fill, FlushError, Guard, Handle, Job, Limits, Why};
 
@@ -104,10 +104,15 @@ impl Stdout {
             Stdout::Own(_) if bytes.is_empty() => Ok(()),
             Stdout::Own(screen) => screen.show(bytes),
             Stdout::Apart(batches, guard) => {
-                if !bytes.is_empty() && batches.offer(bytes.to_vec()).is_err() {
-                    counts
-                        .stdout_lost
-                        .fetch_add(count_lines(bytes), Ordering::Relaxed);
+                let mut start = 0;
+                while start < bytes.len() {
+                    let end = batch_end(bytes, start);
+                    let batch = bytes[start..end].to_vec();
+                    let lines = count_lines(&batch);
+                    if batches.offer(batch).is_err() {
+                        counts.stdout_lost.fetch_add(lines, Ordering::Relaxed);
+                    }
+                    start = end;
                 }
                 if why == Why::Asked {
                     let _ = batches.flush(STDOUT_STOP_WAIT);

@@ -1,5 +1,6 @@
 //! From the caller's thread to the file: lines are encoded there, queued, and written here.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -8,13 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Error;
-use super::file::{BATCH_BYTES_MAX, LogFile, count_lines};
-use super::json::{self, LINE_BYTES_MAX, Static};
-use super::record::{Level, Record, Value};
+use super::file::{LogFile, count_lines, move_all};
+use super::json::{self, Static};
+use super::record::{Level, Record};
 use super::screen::{Counts, Screen, Stdout, Stream, apart};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::worker::{self, AskError, Fill, FlushError, Guard, Handle, Job, Ledger, Limits, Why};
+use crate::worker::{
+    self, AskError, Carrier, FlushError, Guard, Ledger, Tray, TrayLimits, Why, start_tray,
+};
 
 /// Where lines go, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,9 @@ impl Default for Options {
     }
 }
 
+/// Lines that wait are written before the next tick when there are so many bytes of them.
+const CALL_BYTES: usize = 256 << 10;
+
 /// Opens the file and starts the thread `dd-log`.
 ///
 /// # Errors
@@ -56,11 +62,16 @@ pub fn start(
     start_with(options, stdout, identity, clock)
 }
 
+thread_local! {
+    /// A line in the making; grows to [`json::LINE_BYTES_MAX`] and a little at most.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Writes records. Cheap to clone.
 #[derive(Clone)]
 pub struct Logger {
     shared: Arc<Shared>,
-    lines: Handle<Vec<u8>>,
+    lines: Tray<Vec<u8>>,
 }
 
 /// Counters of the room.
@@ -93,15 +104,15 @@ impl Logger {
         if !self.is_on(record.level) {
             return;
         }
-        let mut line = Vec::with_capacity(line_bytes_hint(record));
-        json::encode(
-            &mut line,
-            self.shared.clock.unix_ns(),
-            &self.shared.fixed,
-            record,
-        );
-        // The worker has counted the line if it dropped it.
-        let _ = self.lines.offer(line);
+        let stamp_unix_ns = self.shared.clock.unix_ns();
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            json::encode(line, stamp_unix_ns, &self.shared.fixed, record);
+            // The worker has counted the line if it dropped it.
+            let _ = self
+                .lines
+                .offer(line.len(), |lines| lines.extend_from_slice(line));
+        });
     }
 
     /// Writes what has been logged, and waits for it.
@@ -184,15 +195,13 @@ fn start_with(
         clock: clock.clone(),
         counts: counts.clone(),
     };
-    let limits = Limits {
-        // Half a kilobyte a line: the bound in bytes comes first for all but tiny lines.
-        queue_items_max: (options.queue_bytes_max / 512).clamp(64, 65_536),
-        queue_bytes_max: options.queue_bytes_max,
+    let limits = TrayLimits {
+        bytes_max: options.queue_bytes_max,
+        call_bytes: CALL_BYTES.min(options.queue_bytes_max / 2),
         flush_interval: options.flush_interval,
-        ..Limits::default()
     };
     let (lines, guard) =
-        worker::start("dd-log", limits, clock.clone(), sink).map_err(Error::Thread)?;
+        start_tray("dd-log", limits, clock.clone(), sink).map_err(Error::Thread)?;
     let shared = Arc::new(Shared {
         fixed: Static::new(identity),
         level_min: options.level_min,
@@ -207,19 +216,6 @@ fn open(path: PathBuf, held_bytes_max: usize) -> Result<LogFile, Error> {
     LogFile::open(path.clone(), held_bytes_max).map_err(|source| Error::Open { path, source })
 }
 
-/// What a line will take, so that its buffer seldom grows.
-fn line_bytes_hint(record: &Record<'_>) -> usize {
-    let fields = record.fields.iter().map(|(name, value)| match value {
-        Value::Str(text) => name.len() + text.len() + 8,
-        _ => name.len() + 24,
-    });
-    let stack = record
-        .error_stack
-        .map_or(0, |stack| stack.len() + stack.len() / 8 + 128);
-    let hint = 320 + record.message.len() + stack + fields.sum::<usize>();
-    hint.min(LINE_BYTES_MAX)
-}
-
 struct Sink {
     file: Option<LogFile>,
     stdout: Option<Stdout>,
@@ -231,16 +227,13 @@ struct Sink {
     counts: Arc<Counts>,
 }
 
-impl Job for Sink {
-    type Item = Vec<u8>;
+impl Carrier for Sink {
+    type Load = Vec<u8>;
 
-    fn take(&mut self, line: Vec<u8>) -> Fill {
-        self.fresh.extend_from_slice(&line);
-        self.counts.held.fetch_add(1, Ordering::Relaxed);
-        match self.fresh.len() < BATCH_BYTES_MAX {
-            true => Fill::Room,
-            false => Fill::Full,
-        }
+    fn carry(&mut self, lines: &mut Vec<u8>) {
+        let count = count_lines(lines);
+        self.counts.held.fetch_add(count, Ordering::Relaxed);
+        move_all(lines, &mut self.fresh);
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
@@ -251,7 +244,7 @@ impl Job for Sink {
         };
         let outcome = match &mut self.file {
             Some(file) => {
-                file.push(&self.fresh);
+                file.push(&mut self.fresh);
                 self.write_file(why)
             }
             None => {
@@ -266,11 +259,11 @@ impl Job for Sink {
             }
         };
         self.fresh.clear();
+        // What a burst took is not kept for ever.
+        if self.fresh.capacity() > 4 * CALL_BYTES {
+            self.fresh = Vec::new();
+        }
         outcome
-    }
-
-    fn weigh(line: &Vec<u8>) -> usize {
-        line.capacity()
     }
 }
 

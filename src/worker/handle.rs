@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -49,8 +49,8 @@ impl std::error::Error for AskError {}
 /// Offers items to a worker. Cheap to clone; dropping all handles does not stop the worker.
 pub struct Handle<T> {
     queue: Sender<T>,
-    control: Sender<Control>,
-    shared: Arc<Shared>,
+    pub(super) control: Sender<Control>,
+    pub(super) shared: Arc<Shared>,
     weigh: fn(&T) -> usize,
 }
 
@@ -85,6 +85,18 @@ pub fn start<J: Job>(
     clock: Clock,
     job: J,
 ) -> io::Result<(Handle<J::Item>, Guard)> {
+    let shared = Arc::new(Shared::new(limits.queue_bytes_max));
+    start_with(name, limits, clock, job, shared)
+}
+
+/// Starts a job that counts into these counters.
+pub(super) fn start_with<J: Job>(
+    name: &'static str,
+    limits: Limits,
+    clock: Clock,
+    job: J,
+    shared: Arc<Shared>,
+) -> io::Result<(Handle<J::Item>, Guard)> {
     assert!(
         name.len() <= 15,
         "Linux cuts thread names at 15 bytes: {name}"
@@ -92,11 +104,6 @@ pub fn start<J: Job>(
     let (queue, items) = channel::bounded(limits.queue_items_max.max(1));
     let (control, orders) = channel::unbounded();
     let (done_sender, done) = channel::bounded(1);
-    let shared = Arc::new(Shared {
-        queue_bytes_max: limits.queue_bytes_max,
-        last_flush_ok: AtomicBool::new(true),
-        ..Shared::default()
-    });
     let mut runner = Runner {
         job,
         items,
@@ -260,7 +267,7 @@ impl Drop for Guard {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicBool, AtomicU64};
 
     use super::super::{Fill, Why};
     use super::*;

@@ -3,13 +3,14 @@
 //! A room supplies a [`Job`]; everything about threads and queues exists once, here.
 //!
 //! Invariants:
-//! - [`Handle::offer`] never blocks: what does not fit is dropped and counted.
+//! - [`Handle::offer`] never blocks, and [`Tray::offer`] for no longer than another caller's copy: what does not fit is dropped and counted.
 //! - The ledger balances at rest: `offered = taken + dropped_full + dropped_stopped + pending`.
 //! - Stop travels on its own channel, never through the bounded queue, so it cannot be lost.
 //! - A panic in a job is caught and counted, and the thread lives on.
 //!
 //! A burst costs one wake-up, not one an item: when the queue was empty the first item wakes the
-//! thread, which then lingers a few milliseconds and takes all that has come meanwhile.
+//! thread, which then lingers a few milliseconds and takes all that has come meanwhile. Items that end up
+//! side by side in one buffer, as log lines do, are laid on a [`Tray`] instead, at the price of a copy.
 //!
 //! ```
 //! use std::time::Duration;
@@ -42,7 +43,9 @@ mod handle;
 mod job;
 mod runner;
 mod stats;
+mod tray;
 
 pub use handle::{AskError, Dropped, Guard, Handle, Stopped, start};
 pub use job::{Fill, FlushError, Job, Limits, Why, panic_text};
 pub use stats::{Ledger, Stats};
+pub use tray::{Carrier, Tray, TrayLimits, start_tray};

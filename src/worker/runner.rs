@@ -16,6 +16,7 @@ use crate::clock::Clock;
 pub(super) enum Control {
     Flush(Sender<Result<(), FlushError>>),
     Wake,
+    Full,
     Stop(Duration),
 }
 
@@ -87,6 +88,10 @@ impl<J: Job> Runner<J> {
     fn obey(&mut self, order: Result<Control, channel::RecvError>) -> Next {
         match order {
             Ok(Control::Wake) => Next::Go,
+            Ok(Control::Full) => {
+                let _ = self.flush(Why::Full);
+                Next::Go
+            }
             Ok(Control::Flush(reply)) => {
                 // Only what is queued now, or a busy caller could keep the answer away for ever.
                 self.drain(self.items.len() as u64);

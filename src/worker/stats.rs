@@ -89,6 +89,14 @@ pub(super) struct Thread {
 }
 
 impl Shared {
+    pub(super) fn new(queue_bytes_max: usize) -> Shared {
+        Shared {
+            queue_bytes_max,
+            last_flush_ok: AtomicBool::new(true),
+            ..Shared::default()
+        }
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Outcomes before offers: a reading in flight then shows too many pending, never too few.

@@ -25,7 +25,7 @@ const ROOMS: &[Room] = &[
     (
         "log",
         &["worker", "clock", "identity"],
-        &["serde", "serde_json", "chrono"],
+        &["serde", "serde_json", "chrono", "memchr"],
     ),
     (
         "server",
