@@ -1,7 +1,7 @@
 //! The JSON API, and who may ask for it and for the page.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::asking::Agent;
 use super::page::{self, Views};
@@ -102,7 +102,7 @@ fn short(mut text: String) -> String {
 }
 
 fn shown(value: &impl Serialize) -> Reply {
-    Reply::json(200, &serde_json::to_value(value).unwrap_or(Value::Null))
+    Reply::json(200, value)
 }
 
 fn problem(status: u16, text: &str) -> Reply {

@@ -100,7 +100,7 @@ impl Api {
 
     /// Tags of a server span as Datadog's own tracers set them (dd-trace-go, `instrumentation/httptrace`).
     fn enter(&self, request: &Request, (method, route): (&'static str, &'static str)) -> Entry {
-        let resource = format!("{method} {route}");
+        let resource = [method, " ", route].concat();
         let mut entry = self.services.tracer.enter(EntryOptions {
             name: "http.request",
             resource: &resource,
@@ -111,10 +111,8 @@ impl Api {
         entry.set_meta("component", "tiny_http");
         entry.set_meta("http.method", method);
         let host = request.header("host").unwrap_or("localhost");
-        entry.set_meta(
-            "http.url",
-            format!("http://{}{}", cut(host), cut(request.target())),
-        );
+        let url = ["http://", cut(host), cut(request.target())].concat();
+        entry.set_meta("http.url", url);
         if route != NO_ROUTE {
             entry.set_meta("http.route", route);
         }
@@ -260,12 +258,8 @@ impl Seen<'_> {
             ("http.useragent", Value::Str(agent.map_or("", cut))),
         ];
         let told = fields.len() - usize::from(agent.is_none());
-        let message = format!(
-            "{} {} {}",
-            self.method,
-            cut(self.request.path()),
-            self.status
-        );
+        let status = status_text(self.status);
+        let message = [self.method, " ", cut(self.request.path()), " ", &status].concat();
         let thread = std::thread::current();
         let (trace_id, span_id) = if services.logs_injection {
             entry.ids()
@@ -293,14 +287,18 @@ fn cut(text: &str) -> &str {
 
 /// Writes a record with the ids of this thread's active span and its thread's name.
 pub(super) fn write_record(services: &Services, record: &Record<'_>) {
-    let context = trace::active()
-        .filter(|_| services.logs_injection)
-        .unwrap_or_default();
+    if !services.logger.is_on(record.level) {
+        return;
+    }
+    let (trace_id, span_id) = match services.logs_injection {
+        true => trace::active_ids().unwrap_or_default(),
+        false => (0, 0),
+    };
     let thread = std::thread::current();
     services.logger.log(&Record {
         thread: thread.name().unwrap_or(""),
-        trace_id: context.trace_id,
-        span_id: context.span_id,
+        trace_id,
+        span_id,
         ..*record
     });
 }

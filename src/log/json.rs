@@ -4,9 +4,9 @@
 //! Escapes: RFC 8259, by way of serde_json; a line feed inside a text never ends the line.
 
 use chrono::{DateTime, Datelike, Timelike};
-use serde::Serialize;
 
 use super::record::{Record, Value};
+use super::text::{escaped_len, push_scalar, push_stack, push_string, push_text};
 use crate::identity::Identity;
 
 /// No line is longer, its line feed included. Intake takes 1 MB, but the Agent and container
@@ -87,14 +87,14 @@ const SHARES: Room = Room {
 /// The stack is cut down to this before the message is touched.
 const STACK_BYTES_MIN: usize = 8 << 10;
 
-/// Stands where the middle of a stack was.
-const GAP: &str = "\n[cut]\n";
-
 /// Datadog keeps 200 characters of a tag's value.
 const IDENTITY_CHARS_MAX: usize = 200;
 
 /// Datadog indexes fewer than 256 attributes; each is also compared with those before it.
 const FIELDS_MAX: usize = 128;
+
+/// Stands before the name of a field that is named like a key of ours.
+const PREFIX: &str = "extra.";
 
 struct Line<'a> {
     stamp_unix_ns: u64,
@@ -216,20 +216,23 @@ fn push_ids(out: &mut Vec<u8>, record: &Record<'_>) {
 }
 
 fn push_hex(out: &mut Vec<u8>, id: u128) {
-    for byte in id.to_be_bytes() {
-        let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+    let mut text = [0; 32];
+    for (two, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(id.to_be_bytes()) {
+        *two = [digit(byte >> 4), digit(byte & 15)];
     }
+    out.extend_from_slice(&text);
 }
 
 /// Returns whether all fields stand in the line in whole.
 fn push_fields(out: &mut Vec<u8>, fields: &[(&str, Value<'_>)], room: usize) -> bool {
     let start = out.len();
     let mut all = fields.len() <= FIELDS_MAX;
+    let prefixed = fields.iter().any(|(name, _)| name.starts_with(PREFIX));
     for (at, (name, value)) in fields.iter().take(FIELDS_MAX).enumerate() {
         if fields[..at]
             .iter()
-            .any(|(before, _)| same_key(before, name))
+            .any(|(before, _)| before == name || (prefixed && same_key(before, name)))
         {
             continue;
         }
@@ -254,7 +257,7 @@ fn push_field(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) 
     let key = out.len();
     push_string(out, name);
     if is_ours(name) {
-        out.splice(key + 1..key + 1, *b"extra.");
+        out.splice(key + 1..key + 1, PREFIX.bytes());
     }
     out.push(b':');
     match value {
@@ -273,11 +276,10 @@ fn push_field(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) 
     true
 }
 
-/// Whether two field names become the same key.
+/// Whether two different field names become the same key.
 fn same_key(one: &str, other: &str) -> bool {
-    let prefixed =
-        |key: &str, name: &str| key.strip_prefix("extra.") == Some(name) && is_ours(name);
-    one == other || prefixed(one, other) || prefixed(other, one)
+    let prefixed = |key: &str, name: &str| key.strip_prefix(PREFIX) == Some(name) && is_ours(name);
+    prefixed(one, other) || prefixed(other, one)
 }
 
 fn is_ours(name: &str) -> bool {
@@ -334,83 +336,10 @@ fn push_named(out: &mut Vec<u8>, key: &str, text: &str, room: usize) {
     }
 }
 
-/// Writes as much of a text as has room; returns whether that is all of it.
-fn push_text(out: &mut Vec<u8>, text: &str, room: usize) -> bool {
-    let kept = if room == usize::MAX {
-        text
-    } else {
-        head(text, room)
-    };
-    push_string(out, kept);
-    kept.len() == text.len()
-}
-
-/// The innermost frames stand at the head and the outermost at the tail: both are kept.
-fn push_stack(out: &mut Vec<u8>, stack: &str, room: usize) {
-    if room == usize::MAX || escaped_len(stack) <= room {
-        return push_string(out, stack);
-    }
-    let half = room.saturating_sub(escaped_len(GAP)) / 2;
-    let ends = [head(stack, half), GAP, tail(stack, half)];
-    let kept = if half == 0 {
-        String::new()
-    } else {
-        ends.concat()
-    };
-    push_string(out, &kept);
-}
-
-/// Most texts hold nothing to escape; looking at all their bytes first is a few instructions a line of them.
-fn push_string(out: &mut Vec<u8>, text: &str) {
-    let escapes = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
-    if text.bytes().fold(false, |any, byte| any | escapes(byte)) {
-        return push_scalar(out, &text);
-    }
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
-}
-
-fn push_scalar(out: &mut Vec<u8>, value: &impl Serialize) {
-    serde_json::to_writer(out, value).expect("a Vec takes every byte and a scalar is always JSON");
-}
-
-fn escaped_len(text: &str) -> usize {
-    text.chars().map(escaped_char_len).sum()
-}
-
-fn escaped_char_len(character: char) -> usize {
-    match character {
-        '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
-        '\0'..='\x1f' => 6,
-        other => other.len_utf8(),
-    }
-}
-
-/// The longest beginning that fits.
-fn head(text: &str, room: usize) -> &str {
-    let mut used = 0;
-    let over = text.char_indices().find(|(_, character)| {
-        used += escaped_char_len(*character);
-        used > room
-    });
-    &text[..over.map_or(text.len(), |(at, _)| at)]
-}
-
-/// The longest end that fits.
-fn tail(text: &str, room: usize) -> &str {
-    let mut used = 0;
-    let over = text.char_indices().rev().find(|(_, character)| {
-        used += escaped_char_len(*character);
-        used > room
-    });
-    &text[over.map_or(0, |(at, character)| at + character.len_utf8())..]
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Level;
+    use super::super::text::GAP;
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value as Json;
@@ -785,17 +714,6 @@ mod tests {
             let (_, json) = line("any", &record);
             prop_assert_eq!(json["message"].as_str().unwrap(), message);
             prop_assert_eq!(json["error.stack"].as_str().unwrap(), stack);
-        }
-
-        #[test]
-        fn what_is_escaped_is_measured_right(text in any::<String>(), room in 0_usize..40) {
-            let mut out = Vec::new();
-            push_string(&mut out, &text);
-            prop_assert_eq!(serde_json::to_vec(&text).unwrap(), out.as_slice());
-            prop_assert_eq!(escaped_len(&text), out.len() - 2);
-            prop_assert!(escaped_len(head(&text, room)) <= room);
-            prop_assert!(escaped_len(tail(&text, room)) <= room);
-            prop_assert!(text.starts_with(head(&text, room)) && text.ends_with(tail(&text, room)));
         }
     }
 }

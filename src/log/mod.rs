@@ -35,6 +35,7 @@ mod json;
 mod record;
 mod screen;
 mod sink;
+mod text;
 
 pub use error::Error;
 pub use json::{LINE_BYTES_MAX, Static, encode};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde::Serialize;
 
 /// What a handler answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,8 @@ impl Reply {
     }
 
     /// JSON, with a newline at the end for those who read it in a terminal.
-    pub fn json(status: u16, value: &Value) -> Reply {
+    /// What cannot be JSON, such as a map whose keys are no texts, is an empty reply.
+    pub fn json(status: u16, value: &impl Serialize) -> Reply {
         let mut body = serde_json::to_vec(value).unwrap_or_default();
         body.push(b'\n');
         Reply::new(status, "application/json", body)

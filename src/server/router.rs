@@ -12,6 +12,8 @@ pub struct Router<T> {
 struct Route<T> {
     pattern: &'static str,
     segments: Vec<Segment>,
+    /// The first segment, where it is fixed.
+    start: &'static str,
     target: T,
 }
 
@@ -55,19 +57,20 @@ impl<T> Router<T> {
     /// Adds a pattern. The first that matches wins.
     #[must_use]
     pub fn route(mut self, pattern: &'static str, target: T) -> Router<T> {
-        let segments = pattern
-            .trim_start_matches('/')
-            .split('/')
-            .map(
-                |part| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
-                    Some(name) => Segment::Param(name),
-                    None => Segment::Fixed(part),
-                },
-            )
-            .collect();
+        let part = |part: &'static str| {
+            let name = part.strip_prefix('{').and_then(|p| p.strip_suffix('}'));
+            name.map_or(Segment::Fixed(part), Segment::Param)
+        };
+        let parts = pattern.trim_start_matches('/').split('/');
+        let segments: Vec<Segment> = parts.map(part).collect();
+        let start = match segments.first() {
+            Some(Segment::Fixed(fixed)) => fixed,
+            _ => "",
+        };
         self.routes.push(Route {
             pattern,
             segments,
+            start,
             target,
         });
         self
@@ -89,6 +92,10 @@ impl<T> Router<T> {
 
 impl<T> Route<T> {
     fn fit(&self, path: &str) -> Option<Params> {
+        // Most patterns differ from most paths at once.
+        if !path.starts_with(self.start) {
+            return None;
+        }
         let trimmed = |last: &Segment| *last == Segment::Fixed("");
         let wanted = match self.segments.split_last() {
             Some((last, rest)) if trimmed(last) => rest,

@@ -4,7 +4,7 @@
 //! longer is cut here, at a character's boundary, so that the cut is ours and known.
 
 use rmp_serde::Serializer;
-use serde::ser::{Serialize, SerializeMap};
+use serde::Serialize;
 
 const NAME_BYTES_MAX: usize = 100;
 const RESOURCE_BYTES_MAX: usize = 5_000;
@@ -26,6 +26,97 @@ pub(super) struct WireSpan<'a, K, V> {
     pub(super) error: bool,
     pub(super) meta: &'a [(K, V)],
     pub(super) metrics: &'a [(K, f64)],
+    /// Tags that many spans say alike. Where the span says the same key, its own value stands.
+    pub(super) common: &'a Common,
+}
+
+/// Tags encoded once for many spans.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Common {
+    meta: Encoded,
+    metrics: Encoded,
+}
+
+impl Common {
+    pub(super) fn new(meta: &[(&str, &str)], metrics: &[(&str, f64)]) -> Common {
+        let mut common = Common::default();
+        for (key, value) in meta {
+            let key = cut(key, META_KEY_BYTES_MAX);
+            common.meta.push(key, &cut(value, META_VALUE_BYTES_MAX));
+        }
+        for (key, value) in metrics.iter().filter(|(_, value)| value.is_finite()) {
+            common.metrics.push(cut(key, META_KEY_BYTES_MAX), value);
+        }
+        common
+    }
+}
+
+/// Pairs of a map, in msgpack.
+#[derive(Clone, Debug, Default)]
+struct Encoded {
+    bytes: Vec<u8>,
+    /// Each key, and where its pair ends in `bytes`. No key twice, and 64 keys at most.
+    keys: Vec<(String, usize)>,
+}
+
+const COMMON_KEYS_MAX: usize = 64;
+
+impl Encoded {
+    /// Adds a pair, unless its key is there or there are too many.
+    fn push(&mut self, key: &str, value: &impl Serialize) {
+        if self.keys.len() < COMMON_KEYS_MAX && self.keys.iter().all(|(kept, _)| kept != key) {
+            push(&mut self.bytes, key);
+            push(&mut self.bytes, value);
+            self.keys.push((key.to_string(), self.bytes.len()));
+        }
+    }
+
+    /// Which pairs give way to a span's own: bit 0 for the first.
+    fn hidden<K: AsRef<str>, V>(&self, own: &[(K, V)]) -> u64 {
+        let mut hidden = 0;
+        for (at, (key, _)) in self.keys.iter().enumerate() {
+            let is_own = own.iter().any(|(own, _)| own.as_ref() == key);
+            hidden |= u64::from(is_own) << at;
+        }
+        hidden
+    }
+
+    /// Pairs that remain.
+    fn count(&self, hidden: u64) -> usize {
+        self.keys.len() - hidden.count_ones() as usize
+    }
+
+    fn write(&self, out: &mut Vec<u8>, hidden: u64) {
+        if hidden == 0 {
+            return out.extend_from_slice(&self.bytes);
+        }
+        let mut start = 0;
+        for (at, (_, end)) in self.keys.iter().enumerate() {
+            if hidden & (1 << at) == 0 {
+                out.extend_from_slice(&self.bytes[start..*end]);
+            }
+            start = *end;
+        }
+    }
+}
+
+/// A short text as msgpack, made while compiling.
+macro_rules! text {
+    ($text:literal) => {{
+        const BYTES: [u8; $text.len() + 1] = short_text($text);
+        &BYTES
+    }};
+}
+
+const fn short_text<const N: usize>(text: &str) -> [u8; N] {
+    assert!(N == text.len() + 1 && text.len() < 32);
+    let mut bytes = [0xa0 | text.len() as u8; N];
+    let mut at = 1;
+    while at < N {
+        bytes[at] = text.as_bytes()[at - 1];
+        at += 1;
+    }
+    bytes
 }
 
 /// Appends one span.
@@ -34,20 +125,88 @@ where
     K: AsRef<str>,
     V: AsRef<str>,
 {
-    span.serialize(&mut Serializer::new(out))
-        .expect("a Vec takes every byte and every length is known");
+    let finite = span.metrics.iter().filter(|(_, value)| value.is_finite());
+    let hidden_meta = span.common.meta.hidden(span.meta);
+    let hidden_metrics = span.common.metrics.hidden(span.metrics);
+    let meta = span.meta.len() + span.common.meta.count(hidden_meta);
+    let metrics = finite.clone().count() + span.common.metrics.count(hidden_metrics);
+    // A root names no parent, a good span no error: the Agent reads an absent field as 0.
+    let optional = [
+        span.parent_id != 0,
+        span.error,
+        !span.kind.is_empty(),
+        metrics > 0,
+    ];
+    let fields = 8 + optional.iter().filter(|present| **present).count();
+    encode_map_head(out, fields as u32);
+    let pair = |out: &mut Vec<u8>, key: &[u8], value: &str, bytes_max| {
+        out.extend_from_slice(key);
+        push(out, cut(value, bytes_max));
+    };
+    let number = |out: &mut Vec<u8>, key: &[u8], value: u64| {
+        out.extend_from_slice(key);
+        push(out, &value);
+    };
+    pair(out, text!("service"), span.service, NAME_BYTES_MAX);
+    pair(out, text!("name"), span.name, NAME_BYTES_MAX);
+    pair(out, text!("resource"), span.resource, RESOURCE_BYTES_MAX);
+    number(out, text!("trace_id"), span.trace_id);
+    number(out, text!("span_id"), span.span_id);
+    if span.parent_id != 0 {
+        number(out, text!("parent_id"), span.parent_id);
+    }
+    let start_ns = span.start_unix_ns.min(i64::MAX as u64);
+    number(out, text!("start"), start_ns);
+    let duration_ns = span.duration_ns.min(i64::MAX as u64);
+    number(out, text!("duration"), duration_ns);
+    if span.error {
+        number(out, text!("error"), 1);
+    }
+    if !span.kind.is_empty() {
+        pair(out, text!("type"), span.kind, NAME_BYTES_MAX);
+    }
+    out.extend_from_slice(text!("meta"));
+    encode_map_head(out, meta as u32);
+    for (key, value) in span.meta {
+        push(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
+        push(out, cut(value.as_ref(), META_VALUE_BYTES_MAX));
+    }
+    span.common.meta.write(out, hidden_meta);
+    if metrics > 0 {
+        out.extend_from_slice(text!("metrics"));
+        encode_map_head(out, metrics as u32);
+        for (key, value) in finite {
+            push(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
+            push(out, value);
+        }
+        span.common.metrics.write(out, hidden_metrics);
+    }
+}
+
+fn push(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    value
+        .serialize(&mut Serializer::new(out))
+        .expect("a Vec takes every byte of a text or a number");
 }
 
 /// Appends the head of an array of `count` items, in the shortest form.
 pub(super) fn encode_array_head(out: &mut Vec<u8>, count: u32) {
+    encode_head(out, count, [0x90, 0xdc, 0xdd]);
+}
+
+fn encode_map_head(out: &mut Vec<u8>, count: u32) {
+    encode_head(out, count, [0x80, 0xde, 0xdf]);
+}
+
+fn encode_head(out: &mut Vec<u8>, count: u32, [short, middle, long]: [u8; 3]) {
     match count {
-        0..=15 => out.push(0x90 | count as u8),
+        0..=15 => out.push(short | count as u8),
         16..=0xffff => {
-            out.push(0xdc);
+            out.push(middle);
             out.extend_from_slice(&(count as u16).to_be_bytes());
         }
         _ => {
-            out.push(0xdd);
+            out.push(long);
             out.extend_from_slice(&count.to_be_bytes());
         }
     }
@@ -58,92 +217,22 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-impl<K: AsRef<str>, V: AsRef<str>> Serialize for WireSpan<'_, K, V> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let finite = self
-            .metrics
-            .iter()
-            .filter(|(_, value)| value.is_finite())
-            .count();
-        // A root names no parent, a good span no error: the Agent reads an absent field as 0.
-        let optional = [
-            self.parent_id != 0,
-            self.error,
-            !self.kind.is_empty(),
-            finite > 0,
-        ];
-        let fields = 8 + optional.iter().filter(|present| **present).count();
-        let mut map = serializer.serialize_map(Some(fields))?;
-        map.serialize_entry("service", cut(self.service, NAME_BYTES_MAX))?;
-        map.serialize_entry("name", cut(self.name, NAME_BYTES_MAX))?;
-        map.serialize_entry("resource", cut(self.resource, RESOURCE_BYTES_MAX))?;
-        map.serialize_entry("trace_id", &self.trace_id)?;
-        map.serialize_entry("span_id", &self.span_id)?;
-        if self.parent_id != 0 {
-            map.serialize_entry("parent_id", &self.parent_id)?;
-        }
-        map.serialize_entry("start", &self.start_unix_ns.min(i64::MAX as u64))?;
-        map.serialize_entry("duration", &self.duration_ns.min(i64::MAX as u64))?;
-        if self.error {
-            map.serialize_entry("error", &1_u8)?;
-        }
-        if !self.kind.is_empty() {
-            map.serialize_entry("type", cut(self.kind, NAME_BYTES_MAX))?;
-        }
-        map.serialize_entry("meta", &Meta(self.meta))?;
-        if finite > 0 {
-            map.serialize_entry("metrics", &Metrics(self.metrics, finite))?;
-        }
-        map.end()
-    }
-}
-
-struct Meta<'a, K, V>(&'a [(K, V)]);
-
-impl<K: AsRef<str>, V: AsRef<str>> Serialize for Meta<'_, K, V> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map_of_len(self.0.len(), |map| {
-            for (key, value) in self.0 {
-                let key = cut(key.as_ref(), META_KEY_BYTES_MAX);
-                map.serialize_entry(key, cut(value.as_ref(), META_VALUE_BYTES_MAX))?;
-            }
-            Ok(())
-        })
-    }
-}
-
-struct Metrics<'a, K>(&'a [(K, f64)], usize);
-
-impl<K: AsRef<str>> Serialize for Metrics<'_, K> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map_of_len(self.1, |map| {
-            for (key, value) in self.0.iter().filter(|(_, value)| value.is_finite()) {
-                map.serialize_entry(cut(key.as_ref(), META_KEY_BYTES_MAX), value)?;
-            }
-            Ok(())
-        })
-    }
-}
-
-trait MapOfLen: serde::Serializer {
-    fn collect_map_of_len(
-        self,
-        len: usize,
-        fill: impl FnOnce(&mut Self::SerializeMap) -> Result<(), Self::Error>,
-    ) -> Result<Self::Ok, Self::Error> {
-        let mut map = self.serialize_map(Some(len))?;
-        fill(&mut map)?;
-        map.end()
-    }
-}
-
-impl<S: serde::Serializer> MapOfLen for S {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ROOT: WireSpan<'static, &str, &str> = WireSpan {
+    static NOTHING: Common = Common {
+        meta: Encoded {
+            bytes: Vec::new(),
+            keys: Vec::new(),
+        },
+        metrics: Encoded {
+            bytes: Vec::new(),
+            keys: Vec::new(),
+        },
+    };
+
+    static ROOT: WireSpan<'static, &str, &str> = WireSpan {
         service: "s",
         name: "n",
         resource: "r",
@@ -156,6 +245,7 @@ mod tests {
         error: false,
         meta: &[],
         metrics: &[],
+        common: &NOTHING,
     };
 
     #[track_caller]
@@ -222,6 +312,35 @@ mod tests {
             out.windows(cut.len()).any(|part| part == cut),
             "a name is cut at 100 bytes"
         );
+    }
+
+    #[test]
+    fn what_many_spans_say_alike_gives_way_to_a_spans_own() {
+        let common = Common::new(
+            &[("env", "dev"), ("a", "x"), ("env", "twice")],
+            &[("pid", 7.0), ("inf", f64::INFINITY)],
+        );
+        let meta = |span: &WireSpan<'_, &str, &str>| {
+            let mut out = Vec::new();
+            encode_span(&mut out, span);
+            let at = out.windows(5).position(|part| part == b"\xa4meta").unwrap();
+            out[at + 5..].escape_ascii().to_string()
+        };
+        let span = WireSpan {
+            common: &common,
+            ..ROOT
+        };
+        let pid = b"\xa7metrics\x81\xa3pid\xcb\x40\x1c\0\0\0\0\0\0";
+        let all = [&b"\x82\xa3env\xa3dev\xa1a\xa1x"[..], pid].concat();
+        assert_eq!(meta(&span), all.escape_ascii().to_string());
+        let own = WireSpan {
+            meta: &[("a", "own")],
+            metrics: &[("pid", 8.0)],
+            ..span
+        };
+        let eight = b"\xa7metrics\x81\xa3pid\xcb\x40\x20\0\0\0\0\0\0";
+        let first = [&b"\x82\xa1a\xa3own\xa3env\xa3dev"[..], eight].concat();
+        assert_eq!(meta(&own), first.escape_ascii().to_string());
     }
 
     #[test]

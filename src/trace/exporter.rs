@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::encode::encode_array_head;
 use super::sampler::Sampler;
-use super::tally::{Chunk, Tally};
+use super::tally::{Chunks, Tally};
 use crate::clock::Clock;
 use crate::http::{Call, Client, Response, Target};
 use crate::identity::Identity;
-use crate::worker::{Fill, FlushError, Job, Limits, Why};
+use crate::worker::{Carrier, FlushError, TrayLimits, Why};
 
 /// How traces are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,43 +44,12 @@ impl Default for Options {
 }
 
 impl Options {
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
-            queue_items_max: 16_384,
-            queue_bytes_max: self.buffer_bytes_max,
+    pub(super) fn limits(&self) -> TrayLimits {
+        TrayLimits {
+            bytes_max: self.buffer_bytes_max,
+            call_bytes: BATCH_BYTES.min(self.buffer_bytes_max / 2),
             flush_interval: self.flush_interval,
-            ..Limits::default()
         }
-    }
-}
-
-/// Chunks that go out as one payload.
-#[derive(Debug, Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    /// End of each chunk in `bytes`, and its spans.
-    chunks: Vec<(usize, u32)>,
-}
-
-impl Batch {
-    fn spans(&self) -> u64 {
-        self.chunks.iter().map(|(_, spans)| u64::from(*spans)).sum()
-    }
-
-    /// Two halves of one that was too large.
-    fn halves(mut self) -> (Batch, Batch) {
-        let half = self.chunks.len() / 2;
-        let at = self.chunks[half - 1].0;
-        let rest = Batch {
-            bytes: self.bytes.split_off(at),
-            chunks: self
-                .chunks
-                .split_off(half)
-                .iter()
-                .map(|(end, n)| (end - at, *n))
-                .collect(),
-        };
-        (self, rest)
     }
 }
 
@@ -109,7 +78,9 @@ pub(super) struct Exporter {
     headers: Vec<(&'static str, String)>,
     sampler: Arc<Sampler>,
     tally: Arc<Tally>,
-    batches: VecDeque<Batch>,
+    batches: VecDeque<Chunks>,
+    /// Memory of the last batch.
+    spare: Chunks,
     held_bytes: usize,
     rates_version: String,
     pause: Duration,
@@ -135,6 +106,7 @@ impl Exporter {
             sampler,
             tally,
             batches: VecDeque::new(),
+            spare: Chunks::default(),
             held_bytes: 0,
             rates_version: "0".to_string(),
             pause: Duration::ZERO,
@@ -144,10 +116,10 @@ impl Exporter {
         }
     }
 
-    fn post(&mut self, batch: &Batch, timeout: Duration) -> Outcome {
+    fn post(&mut self, batch: &Chunks, timeout: Duration) -> Outcome {
         let mut head = Vec::new();
-        encode_array_head(&mut head, batch.chunks.len() as u32);
-        let count = batch.chunks.len().to_string();
+        encode_array_head(&mut head, batch.ends.len() as u32);
+        let count = batch.ends.len().to_string();
         let mut headers: Vec<(&str, &str)> = self
             .headers
             .iter()
@@ -162,7 +134,7 @@ impl Exporter {
             body: &[&head, &batch.bytes],
         };
         match self.client.exchange(&call, timeout) {
-            Ok(response) => self.judge(&response, batch.chunks.len()),
+            Ok(response) => self.judge(&response, batch.ends.len()),
             Err(error) => Outcome::Later(error.to_string()),
         }
     }
@@ -188,7 +160,7 @@ impl Exporter {
 
     fn send_all(&mut self, why: Why) -> Result<(), FlushError> {
         let started_ns = self.clock.mono_ns();
-        if why == Why::Tick && started_ns < self.not_before_ns {
+        if matches!(why, Why::Tick | Why::Full) && started_ns < self.not_before_ns {
             return Err(FlushError::new(&self.last_error));
         }
         if self.batches.is_empty() && !self.reachable && why != Why::Stop {
@@ -204,10 +176,10 @@ impl Exporter {
             let spent = Duration::from_nanos(self.clock.mono_ns().saturating_sub(started_ns));
             let timeout = self.options.timeout.min(budget.saturating_sub(spent));
             match self.post(&batch, timeout) {
-                Outcome::Delivered => self.settled(&batch, "sent"),
+                Outcome::Delivered => self.settled(batch, "sent"),
                 Outcome::Given(reason) => {
                     rejected = Some(format!("{}: payload {reason}", self.options.agent));
-                    self.settled(&batch, reason);
+                    self.settled(batch, reason);
                 }
                 Outcome::Split => {
                     let (first, rest) = batch.halves();
@@ -229,7 +201,7 @@ impl Exporter {
     /// An empty payload, which every Agent answers: so the user hears of a wrong address at the start,
     /// and of an Agent that is back, without a single request.
     fn probe(&mut self) -> Result<(), FlushError> {
-        match self.post(&Batch::default(), self.options.timeout) {
+        match self.post(&Chunks::default(), self.options.timeout) {
             Outcome::Delivered => {
                 self.calm_down();
                 Ok(())
@@ -253,7 +225,7 @@ impl Exporter {
         self.not_before_ns = 0;
     }
 
-    fn settled(&mut self, batch: &Batch, how: &str) {
+    fn settled(&mut self, mut batch: Chunks, how: &str) {
         self.held_bytes -= batch.bytes.len();
         let tally = &self.tally;
         let end = match how {
@@ -264,6 +236,8 @@ impl Exporter {
             _ => &tally.thread.rejected,
         };
         tally.settle(end, batch.spans());
+        batch.clear(2 * BATCH_BYTES);
+        self.spare = batch;
     }
 
     /// Doubles up to five seconds, with jitter so that many processes do not come back at once.
@@ -276,56 +250,53 @@ impl Exporter {
     }
 }
 
-impl Job for Exporter {
-    type Item = Chunk;
+impl Carrier for Exporter {
+    type Load = Chunks;
 
-    fn weigh(chunk: &Chunk) -> usize {
-        chunk.bytes.len() + size_of::<Chunk>()
-    }
-
-    fn take(&mut self, chunk: Chunk) -> Fill {
-        let spans = u64::from(chunk.spans);
-        self.tally.thread.taken.fetch_add(spans, Ordering::Relaxed);
-        self.tally.thread.held.fetch_add(spans, Ordering::Relaxed);
-        if chunk.bytes.len() > self.options.payload_bytes_max {
-            self.tally.settle(&self.tally.thread.too_large, spans);
-            return Fill::Room;
+    fn carry(&mut self, chunks: &mut Chunks) {
+        for (chunk, spans) in chunks.iter() {
+            self.take(chunk, spans);
         }
-        while self.held_bytes + chunk.bytes.len() > self.options.buffer_bytes_max {
-            let Some(oldest) = self.batches.pop_front() else {
-                break;
-            };
-            self.settled(&oldest, "buffer_full");
-        }
-        self.held_bytes += chunk.bytes.len();
-        let batch_bytes = BATCH_BYTES.min(self.options.payload_bytes_max);
-        let full = |batch: &Batch| batch.bytes.len() + chunk.bytes.len() > batch_bytes;
-        if self.batches.back().is_none_or(full) {
-            self.batches.push_back(Batch::default());
-        }
-        let batch = self
-            .batches
-            .back_mut()
-            .expect("one was pushed if there was none");
-        batch.bytes.extend_from_slice(&chunk.bytes);
-        batch.chunks.push((batch.bytes.len(), chunk.spans));
-        // While the Agent is away a full batch is no reason to try before the pause is over.
-        let away = self.not_before_ns > 0;
-        if self.batches.len() > 1 && !away {
-            Fill::Full
-        } else {
-            Fill::Room
-        }
+        chunks.clear(2 * BATCH_BYTES);
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
         let outcome = self.send_all(why);
         if why == Why::Stop {
             while let Some(batch) = self.batches.pop_front() {
-                self.settled(&batch, "not_sent");
+                self.settled(batch, "not_sent");
             }
         }
         outcome
+    }
+}
+
+impl Exporter {
+    fn take(&mut self, chunk: &[u8], spans: u32) {
+        let count = u64::from(spans);
+        self.tally.thread.taken.fetch_add(count, Ordering::Relaxed);
+        self.tally.thread.held.fetch_add(count, Ordering::Relaxed);
+        if chunk.len() > self.options.payload_bytes_max {
+            return self.tally.settle(&self.tally.thread.too_large, count);
+        }
+        while self.held_bytes + chunk.len() > self.options.buffer_bytes_max {
+            let Some(oldest) = self.batches.pop_front() else {
+                break;
+            };
+            self.settled(oldest, "buffer_full");
+        }
+        self.held_bytes += chunk.len();
+        let batch_bytes = BATCH_BYTES.min(self.options.payload_bytes_max);
+        match self.batches.back_mut() {
+            Some(batch) if batch.bytes.len() + chunk.len() <= batch_bytes => {
+                batch.push(&[chunk], spans);
+            }
+            _ => {
+                let mut batch = std::mem::take(&mut self.spare);
+                batch.push(&[chunk], spans);
+                self.batches.push_back(batch);
+            }
+        }
     }
 }
 
@@ -420,12 +391,12 @@ mod tests {
         )
     }
 
-    fn offer(exporter: &mut Exporter, tally: &Tally, bytes: usize) -> Fill {
+    fn offer(exporter: &mut Exporter, tally: &Tally, bytes: usize) {
         tally.offered(1);
-        exporter.take(Chunk {
-            bytes: vec![0xc0; bytes],
-            spans: 1,
-        })
+        let mut chunks = Chunks::default();
+        chunks.push(&[&vec![0xc0; bytes]], 1);
+        exporter.carry(&mut chunks);
+        assert!(chunks.bytes.is_empty() && chunks.ends.is_empty());
     }
 
     #[track_caller]

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::SpanContext;
-use super::encode::{WireSpan, encode_array_head, encode_span};
+use super::encode::{Common, WireSpan, encode_array_head, encode_span};
 use super::sampler::Decision;
 use super::span::Shared;
-use super::tally::Chunk;
 use crate::identity::Identity;
 
 /// Spans of one local trace that are kept; further ones are dropped and counted.
@@ -17,33 +16,39 @@ pub(super) const SPANS_PER_CHUNK_MAX: u32 = 10_000;
 /// A tag's key or value; most are constants.
 pub(super) type Text = Cow<'static, str>;
 
-/// What every span says alike, for as long as the process runs: written once, borrowed by each span. A few
-/// hundred bytes a tracer are never given back, and a process starts one.
+/// What every span says alike, for as long as the process runs.
 #[derive(Clone, Debug)]
 pub(super) struct Who {
-    pub(super) service: &'static str,
-    pub(super) env: &'static str,
-    pub(super) version: &'static str,
-    pub(super) runtime_id: &'static str,
-    pub(super) process_id: u32,
-    pub(super) tags: Vec<(&'static str, &'static str)>,
+    pub(super) service: String,
+    pub(super) env: String,
+    /// Tags of every span, and those that only the first of a trace has.
+    every: Common,
+    first: Common,
 }
 
 impl Who {
-    pub(super) fn keep(identity: &Identity) -> Who {
-        let keep = |text: &str| -> &'static str { Box::leak(Box::from(text)) };
+    pub(super) fn new(identity: &Identity) -> Who {
+        let known = [("env", &*identity.env), ("version", &*identity.version)];
+        let mut tags: Vec<_> = known.into_iter().filter(|(_, v)| !v.is_empty()).collect();
+        let every = Common::new(&tags, &[]);
+        tags.push(("language", "rust"));
+        tags.push(("runtime-id", &identity.runtime_id));
         // Tags for the Agent itself go with DogStatsD, where it takes them out.
         let own = identity
             .tags
             .iter()
             .filter(|(key, _)| !key.starts_with("dd.internal."));
+        tags.extend(own.map(|(key, value)| (key.as_str(), value.as_str())));
+        let numbers = [
+            ("_dd.top_level", 1.0),
+            ("_dd.measured", 1.0),
+            ("process_id", f64::from(identity.process_id)),
+        ];
         Who {
-            service: keep(&identity.service),
-            env: keep(&identity.env),
-            version: keep(&identity.version),
-            runtime_id: keep(&identity.runtime_id),
-            process_id: identity.process_id,
-            tags: own.map(|(key, value)| (keep(key), keep(value))).collect(),
+            service: identity.service.clone(),
+            env: identity.env.clone(),
+            every,
+            first: Common::new(&tags, &numbers),
         }
     }
 }
@@ -81,6 +86,8 @@ pub(super) struct Local {
 
 thread_local! {
     pub(super) static ACTIVE: RefCell<Option<Box<Local>>> = const { RefCell::new(None) };
+    /// An entry span in the making.
+    static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     /// Spans of finished traces, kept for their buffers.
     static SPARE: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
 }
@@ -103,15 +110,14 @@ pub(super) fn take_local(active: &mut Option<Box<Local>>, entry_id: u64) -> Opti
 
 impl Local {
     pub(super) fn close_innermost(&mut self, now_ns: u64) {
-        let Some(mut span) = self.open.pop() else {
+        let Some(span) = self.open.pop() else {
             return;
         };
         if self.children_count >= SPANS_PER_CHUNK_MAX {
             self.shared.spans_over_limit.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.say_who(&mut span);
             let mut children = std::mem::take(&mut self.children);
-            self.encode(&mut children, &span, now_ns);
+            self.encode(&mut children, &span, &self.shared.identity.every, now_ns);
             self.children = children;
             self.children_count += 1;
         }
@@ -126,43 +132,26 @@ impl Local {
         let Some(mut entry) = self.open.pop() else {
             return;
         };
-        self.say_who(&mut entry);
         self.say_about_the_trace(&mut entry);
         let spans = self.children_count + 1;
-        let mut bytes = Vec::with_capacity(self.children.len() + 1_024);
-        encode_array_head(&mut bytes, spans);
-        self.encode(&mut bytes, &entry, now_ns);
-        bytes.extend_from_slice(&self.children);
-        keep(entry);
         self.shared.tally.offered(spans);
-        if self.shared.exporter.offer(Chunk { bytes, spans }).is_err() {
+        let laid = OUT.with_borrow_mut(|out| {
+            out.clear();
+            encode_array_head(out, spans);
+            self.encode(out, &entry, &self.shared.identity.first, now_ns);
+            let bytes = out.len() + self.children.len();
+            self.shared.exporter.offer(bytes, |chunks| {
+                chunks.push(&[out, &self.children], spans);
+            })
+        });
+        if laid.is_err() {
             self.shared.tally.refused(spans);
         }
+        keep(entry);
     }
 
-    fn say_who(&self, span: &mut Open) {
-        let Who { env, version, .. } = self.shared.identity;
-        for (key, value) in [("env", env), ("version", version)] {
-            if !value.is_empty() && !span.meta.iter().any(|(k, _)| k == key) {
-                span.meta.push((key.into(), value.into()));
-            }
-        }
-    }
-
-    /// Tags of the trace stand on its first span alone.
+    /// What is known of this trace alone stands on its first span.
     fn say_about_the_trace(&self, entry: &mut Open) {
-        let identity = &self.shared.identity;
-        put(&mut entry.meta, "language".into(), "rust".into());
-        put(
-            &mut entry.meta,
-            "runtime-id".into(),
-            identity.runtime_id.into(),
-        );
-        for (key, value) in &identity.tags {
-            if !entry.meta.iter().any(|(k, _)| k == key) {
-                entry.meta.push(((*key).into(), (*value).into()));
-            }
-        }
         if let Some(parent) = &self.parent {
             for (key, value) in &parent.tags {
                 put(&mut entry.meta, key.clone().into(), value.clone().into());
@@ -184,32 +173,19 @@ impl Local {
         }
         let high = (self.trace_id >> 64) as u64;
         if high != 0 {
-            put(
-                &mut entry.meta,
-                "_dd.p.tid".into(),
-                format!("{high:016x}").into(),
-            );
+            let high = format!("{high:016x}");
+            put(&mut entry.meta, "_dd.p.tid".into(), high.into());
         }
-        put(
-            &mut entry.metrics,
-            "_sampling_priority_v1".into(),
-            f64::from(priority.0),
-        );
-        put(&mut entry.metrics, "_dd.top_level".into(), 1.0);
-        put(&mut entry.metrics, "_dd.measured".into(), 1.0);
-        put(
-            &mut entry.metrics,
-            "process_id".into(),
-            f64::from(identity.process_id),
-        );
+        let priority = f64::from(priority.0);
+        put(&mut entry.metrics, "_sampling_priority_v1".into(), priority);
     }
 
-    fn encode(&self, out: &mut Vec<u8>, span: &Open, now_ns: u64) {
+    fn encode(&self, out: &mut Vec<u8>, span: &Open, common: &Common, now_ns: u64) {
         let since_start_ns = span.start_mono_ns.saturating_sub(self.start_mono_ns);
         encode_span(
             out,
             &WireSpan {
-                service: self.shared.identity.service,
+                service: &self.shared.identity.service,
                 name: span.name,
                 resource: &span.resource,
                 kind: span.kind,
@@ -222,6 +198,7 @@ impl Local {
                 error: span.error,
                 meta: &span.meta,
                 metrics: &span.metrics,
+                common,
             },
         );
     }

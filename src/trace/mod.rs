@@ -39,5 +39,5 @@ mod tally;
 
 pub use exporter::Options;
 pub use propagation::{extract, inject};
-pub use span::{Child, Entry, EntryOptions, ErrorTags, Tracer, active, span, start};
+pub use span::{Child, Entry, EntryOptions, ErrorTags, Tracer, active, active_ids, span, start};
 pub use span_context::{Priority, SpanContext};

@@ -13,10 +13,10 @@ use super::local::{
     with_span,
 };
 use super::sampler::{Decision, Sampler};
-use super::tally::{Chunk, Tally};
+use super::tally::{Chunks, Tally};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::worker::{self, AskError, Guard, Handle, Ledger, Stats};
+use crate::worker::{AskError, Guard, Ledger, Stats, Tray, start_tray};
 
 /// Longest stack that is sent: with the Agent's limit on a value in mind, older ones included.
 const STACK_BYTES_MAX: usize = 20_000;
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     pub(super) identity: Who,
     pub(super) clock: Clock,
     pub(super) sampler: Arc<Sampler>,
-    pub(super) exporter: Handle<Chunk>,
+    pub(super) exporter: Tray<Chunks>,
     pub(super) tally: Arc<Tally>,
     pub(super) spans_over_limit: AtomicU64,
 }
@@ -52,8 +52,8 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         clock.clone(),
         (sampler.clone(), tally.clone()),
     );
-    let (exporter, guard) = worker::start("dd-trace", limits, clock.clone(), job)?;
-    let identity = Who::keep(identity);
+    let (exporter, guard) = start_tray("dd-trace", limits, clock.clone(), job)?;
+    let identity = Who::new(identity);
     let spans_over_limit = AtomicU64::new(0);
     let shared = Shared {
         enabled,
@@ -200,7 +200,15 @@ pub fn span(name: &'static str) -> Child {
     }
 }
 
-/// The context of this thread's innermost open span, for a log line or an outgoing request.
+/// The ids of this thread's innermost open span, `(trace, span)`, for a log line.
+pub fn active_ids() -> Option<(u128, u64)> {
+    with_local(|local| {
+        let span = local.open.last();
+        (local.trace_id, span.map_or(0, |span| span.span_id))
+    })
+}
+
+/// The context of this thread's innermost open span, for an outgoing request.
 pub fn active() -> Option<SpanContext> {
     with_local(|local| {
         let mut tags = local

@@ -4,11 +4,61 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::worker::Ledger;
 
-/// The spans of one trace that finished together, encoded.
-#[derive(Debug)]
-pub(super) struct Chunk {
+/// Finished chunks one behind the other; a chunk is the spans of one trace that finished together.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
     pub(super) bytes: Vec<u8>,
-    pub(super) spans: u32,
+    /// End of each chunk in `bytes`, and its spans.
+    pub(super) ends: Vec<(usize, u32)>,
+}
+
+impl Chunks {
+    /// Appends one chunk, given in parts.
+    pub(super) fn push(&mut self, parts: &[&[u8]], spans: u32) {
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        self.ends.push((self.bytes.len(), spans));
+    }
+
+    /// Each chunk and its spans.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(end, spans)| {
+            let chunk = &self.bytes[start..*end];
+            start = *end;
+            (chunk, *spans)
+        })
+    }
+
+    pub(super) fn spans(&self) -> u64 {
+        self.ends.iter().map(|(_, spans)| u64::from(*spans)).sum()
+    }
+
+    /// Empties it; keeps its memory unless that is more than so many bytes.
+    pub(super) fn clear(&mut self, bytes_max: usize) {
+        if self.bytes.capacity() > bytes_max {
+            *self = Chunks::default();
+        }
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Two halves of one that was too large.
+    pub(super) fn halves(mut self) -> (Chunks, Chunks) {
+        let half = self.ends.len() / 2;
+        let at = self.ends[half - 1].0;
+        let rest = Chunks {
+            bytes: self.bytes.split_off(at),
+            ends: self
+                .ends
+                .split_off(half)
+                .iter()
+                .map(|(end, n)| (end - at, *n))
+                .collect(),
+        };
+        (self, rest)
+    }
 }
 
 /// Where the spans are. Counted in spans, not chunks: that is what a user lost or kept.

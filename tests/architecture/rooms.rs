@@ -21,7 +21,7 @@ const ROOMS: &[Room] = &[
         &["rmp_serde", "serde", "serde_json", "fastrand"],
     ),
     ("prometheus", &["worker", "clock"], &[]),
-    // serde beside serde_json: the bound of its one generic function is `serde::Serialize`.
+    // serde beside serde_json: the bound of its generic functions is `serde::Serialize`.
     (
         "log",
         &["worker", "clock", "identity"],
@@ -30,7 +30,7 @@ const ROOMS: &[Room] = &[
     (
         "server",
         &["clock"],
-        &["tiny_http", "serde_json", "httpdate"],
+        &["tiny_http", "serde", "serde_json", "httpdate"],
     ),
     (
         "api",
@@ -44,7 +44,7 @@ const ROOMS: &[Room] = &[
             "prometheus",
             "log",
         ],
-        &["serde_json"],
+        &["serde", "serde_json"],
     ),
     (
         "agent",

@@ -178,13 +178,13 @@ fn every_field_of_every_span_arrives() {
         meta: meta(&[
             ("http.method", "GET"),
             ("http.route", "/cart/{id}"),
+            ("_dd.p.dm", "-0"),
+            ("_dd.p.tid", &format!("{high:016x}")),
             ("env", "dev"),
             ("version", "1.2"),
             ("language", "rust"),
             ("runtime-id", RUNTIME),
             ("team", "a"),
-            ("_dd.p.dm", "-0"),
-            ("_dd.p.tid", &format!("{high:016x}")),
         ]),
         metrics: metrics(&[
             ("cart.items", 3.0),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::segment::{number, signed};
@@ -51,6 +52,16 @@ impl Extras {
     }
 }
 
+#[derive(Serialize)]
+struct Said<'a> {
+    emitted: &'a str,
+    metric: &'a str,
+    value: Value,
+    tags: Vec<String>,
+    rate: Option<f64>,
+    taken: bool,
+}
+
 /// Sends the sample with what the query adds, and says so.
 fn emit(
     services: &Services,
@@ -65,17 +76,16 @@ fn emit(
         sample = sample.rate(rate);
     }
     let taken = services.statsd_enabled & taken(services.statsd.offer(&sample))?;
-    Ok(Reply::json(
-        200,
-        &json!({
-            "emitted": kind,
-            "metric": metric,
-            "value": value,
-            "tags": extras.tags.iter().map(|(k, v)| format!("{k}:{v}")).collect::<Vec<_>>(),
-            "rate": extras.rate,
-            "taken": taken,
-        }),
-    ))
+    let tags = extras.tags.iter().map(|(k, v)| format!("{k}:{v}"));
+    let said = Said {
+        emitted: kind,
+        metric,
+        value,
+        tags: tags.collect(),
+        rate: extras.rate,
+        taken,
+    };
+    Ok(Reply::json(200, &said))
 }
 
 /// A sample that the client refuses as wrong is the caller's mistake; one that was dropped is counted
