@@ -119,19 +119,19 @@ pub(super) fn read_span<'a>(reader: &mut Reader<'a>) -> Result<SpanRef<'a>> {
     let mut span = SpanRef::default();
     let (mut has_trace_id, mut has_span_id) = (false, false);
     for _ in 0..reader.map()? {
-        match &*reader.text()? {
-            "service" => span.service = reader.text()?,
-            "name" => span.name = reader.text()?,
-            "resource" => span.resource = reader.text()?,
-            "type" => span.kind = reader.text()?,
-            "trace_id" => (span.trace_id, has_trace_id) = (reader.u64()?, true),
-            "span_id" => (span.span_id, has_span_id) = (reader.u64()?, true),
-            "parent_id" => span.parent_id = reader.u64()?,
-            "start" => span.start = reader.i64()?,
-            "duration" => span.duration = reader.i64()?,
-            "error" => span.error = reader.i64()?,
-            "meta" => span.meta = checked(reader, |reader| reader.text().map(drop))?,
-            "metrics" => span.metrics = checked(reader, |reader| reader.f64().map(drop))?,
+        match reader.text_bytes()? {
+            b"service" => span.service = reader.text()?,
+            b"name" => span.name = reader.text()?,
+            b"resource" => span.resource = reader.text()?,
+            b"type" => span.kind = reader.text()?,
+            b"trace_id" => (span.trace_id, has_trace_id) = (reader.u64()?, true),
+            b"span_id" => (span.span_id, has_span_id) = (reader.u64()?, true),
+            b"parent_id" => span.parent_id = reader.u64()?,
+            b"start" => span.start = reader.i64()?,
+            b"duration" => span.duration = reader.i64()?,
+            b"error" => span.error = reader.i64()?,
+            b"meta" => span.meta = checked(reader, |reader| reader.text_bytes().map(drop))?,
+            b"metrics" => span.metrics = checked(reader, |reader| reader.f64().map(drop))?,
             _ => reader.skip(SPAN_DEPTH)?,
         }
     }
@@ -148,7 +148,7 @@ fn checked<'a>(
 ) -> Result<&'a [u8]> {
     let start = reader.at();
     for _ in 0..reader.map()? {
-        reader.text()?;
+        reader.text_bytes()?;
         value(reader)?;
     }
     Ok(reader.since(start))

@@ -250,7 +250,10 @@ impl Store {
         let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let mut count = 0;
         for line in lines.filter(|line| !line.is_empty()) {
-            logs.take(&String::from_utf8_lossy(line), time_unix_us, &mut errors);
+            match std::str::from_utf8(line) {
+                Ok(line) => logs.take(line, time_unix_us, &mut errors),
+                Err(_) => logs.take(&String::from_utf8_lossy(line), time_unix_us, &mut errors),
+            }
             count += 1;
         }
         count

@@ -28,6 +28,7 @@ struct Held {
     seq: u64,
     trace_id_high: Option<u64>,
     rank: u8,
+    /// Without its ids.
     row: TraceRow,
     services: Vec<u32>,
     /// Service and duration of each service-entry span.
@@ -137,11 +138,6 @@ impl Traces {
             held.rank = rank;
             describe(&mut held.row, &spans[at], &marks[at]);
         }
-        held.row.trace_id = exact(id.to_string());
-        held.row.trace_id_hex = exact(match held.trace_id_high {
-            Some(high) => format!("{high:016x}{id:016x}"),
-            None => format!("{id:016x}"),
-        });
         true
     }
 
@@ -184,13 +180,15 @@ impl Traces {
 
     pub(crate) fn list(&self, query: &Query) -> view::Traces {
         let terms = terms(query, &["service", "resource", "name", "status"]);
-        let newest = self.order.iter().rev().filter_map(|id| self.held.get(id));
-        let mut matching = newest
-            .filter(|held| held.seq > query.since && terms.iter().all(|t| self.passes(held, t)));
+        let newest = self.order.iter().rev();
+        let newest = newest.filter_map(|id| Some((*id, self.held.get(id)?)));
+        let mut matching = newest.filter(|(id, held)| {
+            held.seq > query.since && terms.iter().all(|t| self.passes(*id, held, t))
+        });
         let rows: Vec<TraceRow> = matching
             .by_ref()
             .take(rows_max(query))
-            .map(|held| held.row.clone())
+            .map(|(id, held)| held.row(id))
             .collect();
         view::Traces {
             longest_ns: rows.iter().map(|row| row.duration_ns).max().unwrap_or(0),
@@ -201,7 +199,7 @@ impl Traces {
         }
     }
 
-    fn passes(&self, held: &Held, term: &Term) -> bool {
+    fn passes(&self, id: u64, held: &Held, term: &Term) -> bool {
         let row = &held.row;
         let services = || {
             held.services
@@ -216,15 +214,11 @@ impl Traces {
             (Some(_), "ok") => row.errors == 0,
             (Some(_), code) => row.status_code == code,
             (None, _) => {
-                let texts = [
-                    &row.name,
-                    &row.resource,
-                    &row.status_code,
-                    &row.trace_id,
-                    &row.trace_id_hex,
-                ];
+                let texts = [&row.name, &row.resource, &row.status_code];
+                let is_id = || held.ids(id).iter().any(|text| contains(text, value));
                 texts.iter().any(|text| contains(text, value))
                     || services().any(|name| contains(name, value))
+                    || is_id()
             }
         })
     }
@@ -233,28 +227,40 @@ impl Traces {
     pub(crate) fn chunks(&self, id: u64) -> Option<(TraceRow, Vec<Box<[u8]>>)> {
         self.held
             .get(&id)
-            .map(|held| (held.row.clone(), held.chunks.clone()))
+            .map(|held| (held.row(id), held.chunks.clone()))
     }
 }
 
 impl Held {
+    /// The trace's id in decimal and in hex, written where it is shown: a text of each for every trace held
+    /// would be most of its line.
+    fn ids(&self, id: u64) -> [String; 2] {
+        let hex = match self.trace_id_high {
+            Some(high) => format!("{high:016x}{id:016x}"),
+            None => format!("{id:016x}"),
+        };
+        [id.to_string(), hex]
+    }
+
+    fn row(&self, id: u64) -> TraceRow {
+        let [trace_id, trace_id_hex] = self.ids(id);
+        TraceRow {
+            trace_id,
+            trace_id_hex,
+            ..self.row.clone()
+        }
+    }
+
     /// Bytes of all that belongs to the trace, what is spare and what the allocator adds included.
     fn weight(&self) -> usize {
         let row = &self.row;
-        let texts = [
-            &row.trace_id,
-            &row.trace_id_hex,
-            &row.service,
-            &row.name,
-            &row.resource,
-            &row.status_code,
-        ];
+        let texts = [&row.service, &row.name, &row.resource, &row.status_code];
         let texts: usize = texts.iter().map(|text| text.capacity()).sum();
         let lists = self.chunks.capacity() * size_of::<Box<[u8]>>()
             + self.entries.capacity() * size_of::<(u32, u64)>()
             + self.services.capacity() * size_of::<u32>();
-        // The box, six texts and three lists, and each chunk.
-        let pieces = (10 + self.chunks.len()) * PIECE_BYTES;
+        // The box, four texts and three lists, and each chunk.
+        let pieces = (8 + self.chunks.len()) * PIECE_BYTES;
         SLOT_BYTES + size_of::<Held>() + texts + lists + self.chunk_bytes + pieces
     }
 }
@@ -265,11 +271,6 @@ fn append<T>(list: &mut Vec<T>, more: Vec<T>) {
         list.reserve_exact(more.len());
     }
     list.extend(more);
-}
-
-fn exact(mut text: String) -> String {
-    text.shrink_to_fit();
-    text
 }
 
 /// Decodes a trace in full, without its log lines.
@@ -406,7 +407,7 @@ mod tests {
             held.services.capacity(),
         );
         assert_eq!(lists, (1, 1, 1), "nothing is spare");
-        let least = size_of::<Held>() + held.chunk_bytes + 11 * PIECE_BYTES;
+        let least = size_of::<Held>() + held.chunk_bytes + 9 * PIECE_BYTES;
         assert!(held.weight() > least && held.weight() < least + 300);
         check_bytes("one chunk", &traces);
         for n in 1..100 {
