@@ -6,6 +6,7 @@
 //! `request_path COUNT [TARGET]`; the environment names the agent and the log file, as for `testapi`.
 
 use std::hint::black_box;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,6 +40,6 @@ fn main() {
         black_box(api.serve(&mut request));
     }
     let ns = started.elapsed().as_nanos() / u128::from(count.max(1));
-    println!("{ns} ns a request on its own thread");
+    let _ = writeln!(std::io::stdout(), "{ns} ns a request on its own thread");
     drop(guards);
 }

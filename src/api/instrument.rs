@@ -1,6 +1,5 @@
 //! The telemetry of a request, around whatever its handler does.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -20,8 +19,16 @@ use crate::trace::{self, Entry, EntryOptions};
 #[derive(Debug)]
 pub struct Api {
     services: Arc<Services>,
-    router: Router<&'static Route>,
-    series: RwLock<HashMap<SeriesKey, Arc<Series>>>,
+    router: Router<Place>,
+    /// A list for each route, and one for requests without.
+    series: Vec<RwLock<Vec<Series>>>,
+}
+
+/// A route, and which of [`ROUTES`] it is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    route: &'static Route,
+    at: usize,
 }
 
 /// Method, route and status: all three from small fixed sets.
@@ -30,6 +37,7 @@ type SeriesKey = (&'static str, &'static str, u16);
 /// What one kind of request feeds, looked up once.
 #[derive(Debug)]
 struct Series {
+    key: SeriesKey,
     requests: Option<CountHandle>,
     duration: Option<TimingHandle>,
     count: Counter,
@@ -45,17 +53,18 @@ const CLIENT_TEXT_BYTES_MAX: usize = 2_048;
 impl Api {
     /// An API over these services.
     pub fn new(services: Arc<Services>) -> Api {
-        let router = ROUTES.iter().fold(Router::new(), |router, route| {
-            router.route(route.pattern, route)
+        let routes = ROUTES.iter().enumerate();
+        let router = routes.fold(Router::new(), |router, (at, route)| {
+            router.route(route.pattern, Place { route, at })
         });
         Api {
             services,
             router,
-            series: RwLock::new(HashMap::new()),
+            series: (0..=ROUTES.len()).map(|_| RwLock::default()).collect(),
         }
     }
 
-    fn observe(&self, request: &Request, found: Option<&Found<'_, &'static Route>>) -> Reply {
+    fn observe(&self, request: &Request, found: Option<&Found<'_, Place>>) -> Reply {
         let services = &*self.services;
         let route = found.map_or(NO_ROUTE, |found| found.pattern);
         let method = method_word(request.method());
@@ -83,7 +92,8 @@ impl Api {
         }
         let took_ns = services.clock.mono_ns().saturating_sub(started_ns);
         services.families.in_flight.add(-1.0);
-        self.series((method, route, status)).record(took_ns);
+        let at = found.map_or(ROUTES.len(), |found| found.target.at);
+        self.record(at, (method, route, status), took_ns);
         let seen = Seen {
             request,
             method,
@@ -122,15 +132,20 @@ impl Api {
         entry
     }
 
-    fn series(&self, key: SeriesKey) -> Arc<Series> {
-        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(&key) {
-            return series.clone();
+    fn record(&self, at: usize, key: SeriesKey, took_ns: u64) {
+        let list = &self.series[at];
+        let known = list.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.iter().find(|series| series.key == key) {
+            return series.record(took_ns);
         }
         drop(known);
-        let fresh = Arc::new(Series::new(&self.services, key));
-        let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        all.entry(key).or_insert(fresh).clone()
+        let mut all = list.write().unwrap_or_else(PoisonError::into_inner);
+        let known = all.iter().position(|series| series.key == key);
+        let place = known.unwrap_or_else(|| {
+            all.push(Series::new(&self.services, key));
+            all.len() - 1
+        });
+        all[place].record(took_ns);
     }
 }
 
@@ -138,8 +153,8 @@ impl Serve for Api {
     fn serve(&self, request: &mut Request) -> Reply {
         let found = self.router.find(request.path());
         match &found {
-            Some(found) if !found.target.observed && allowed(request) => {
-                let handler = found.target.handler;
+            Some(found) if !found.target.route.observed && allowed(request) => {
+                let handler = found.target.route.handler;
                 handler(&self.services, request, &found.params)
                     .unwrap_or_else(|fault| fault.reply())
             }
@@ -152,7 +167,7 @@ impl Serve for Api {
 fn answer(
     services: &Services,
     request: &Request,
-    found: Option<&Found<'_, &'static Route>>,
+    found: Option<&Found<'_, Place>>,
 ) -> Result<Reply, Fault> {
     let Some(found) = found else {
         return Ok(Reply::json(
@@ -164,7 +179,7 @@ fn answer(
         let body = json!({ "error": "method not allowed", "allowed": ["GET", "HEAD"] });
         return Ok(Reply::json(405, &body).with_header("Allow", "GET, HEAD"));
     }
-    (found.target.handler)(services, request, &found.params)
+    (found.target.route.handler)(services, request, &found.params)
 }
 
 fn allowed(request: &Request) -> bool {
@@ -190,7 +205,8 @@ fn status_text(status: u16) -> std::borrow::Cow<'static, str> {
 }
 
 impl Series {
-    fn new(services: &Services, (method, route, status): SeriesKey) -> Series {
+    fn new(services: &Services, key: SeriesKey) -> Series {
+        let (method, route, status) = key;
         let code = status.to_string();
         let tags = [
             ("method", method),
@@ -198,6 +214,7 @@ impl Series {
             ("status", code.as_str()),
         ];
         Series {
+            key,
             requests: services.statsd.count_handle("testapi.requests", &tags).ok(),
             duration: services
                 .statsd

@@ -3,6 +3,8 @@
 //! Key names: Datadog docs, "Log attributes and aliasing" and "Correlating logs and traces".
 //! Escapes: RFC 8259, by way of serde_json; a line feed inside a text never ends the line.
 
+use std::cell::Cell;
+
 use chrono::{DateTime, Datelike, Timelike};
 
 use super::record::{Record, Value};
@@ -168,29 +170,46 @@ fn raw_bytes(record: &Record<'_>) -> usize {
         .sum()
 }
 
+thread_local! {
+    /// The last second that was written, and its text: the calendar is asked once a second.
+    static SECOND: Cell<(u64, [u8; SECOND_BYTES])> = const { Cell::new((u64::MAX, [0; SECOND_BYTES])) };
+}
+
+/// `2026-11-22T10:48:22`.
+const SECOND_BYTES: usize = 19;
+
 /// RFC 3339 in UTC with milliseconds.
 fn push_stamp(out: &mut Vec<u8>, unix_ns: u64) {
-    let seconds = i64::try_from(unix_ns / 1_000_000_000).expect("u64 / 10^9 fits i64");
+    let second = unix_ns / 1_000_000_000;
+    let (kept, mut text) = SECOND.get();
+    if kept != second {
+        text = second_text(second);
+        SECOND.set((second, text));
+    }
+    out.extend_from_slice(&text);
+    let milliseconds = (unix_ns / 1_000_000 % 1_000) as u32;
+    let [a, b, c] = [milliseconds / 100, milliseconds / 10, milliseconds].map(digit);
+    out.extend_from_slice(&[b'.', a, b, c, b'Z']);
+}
+
+fn second_text(second: u64) -> [u8; SECOND_BYTES] {
+    let seconds = i64::try_from(second).expect("u64 nanoseconds / 10^9 fits i64");
     let stamp = DateTime::from_timestamp(seconds, 0).expect("u64 nanoseconds end in 2554");
     let year = u32::try_from(stamp.year()).expect("not before 1970");
-    let milliseconds = unix_ns / 1_000_000 % 1_000;
     let parts = [
-        (year / 100, ""),
-        (year % 100, "-"),
-        (stamp.month(), "-"),
-        (stamp.day(), "T"),
-        (stamp.hour(), ":"),
-        (stamp.minute(), ":"),
-        (stamp.second(), "."),
+        (0, year / 100),
+        (2, year % 100),
+        (5, stamp.month()),
+        (8, stamp.day()),
+        (11, stamp.hour()),
+        (14, stamp.minute()),
+        (17, stamp.second()),
     ];
-    for (number, behind) in parts {
-        out.extend_from_slice(&[digit(number / 10), digit(number)]);
-        out.extend_from_slice(behind.as_bytes());
+    let mut text = *b"0000-00-00T00:00:00";
+    for (at, number) in parts {
+        text[at..at + 2].copy_from_slice(&[digit(number / 10), digit(number)]);
     }
-    let milliseconds = u32::try_from(milliseconds).expect("below 1,000");
-    let digits = [milliseconds / 100, milliseconds / 10, milliseconds].map(digit);
-    out.extend_from_slice(&digits);
-    out.push(b'Z');
+    text
 }
 
 fn digit(number: u32) -> u8 {

@@ -65,7 +65,7 @@ impl Encoded {
     /// Adds a pair, unless its key is there or there are too many.
     fn push(&mut self, key: &str, value: &impl Serialize) {
         if self.keys.len() < COMMON_KEYS_MAX && self.keys.iter().all(|(kept, _)| kept != key) {
-            push(&mut self.bytes, key);
+            push_text(&mut self.bytes, key);
             push(&mut self.bytes, value);
             self.keys.push((key.to_string(), self.bytes.len()));
         }
@@ -141,7 +141,7 @@ where
     encode_map_head(out, fields as u32);
     let pair = |out: &mut Vec<u8>, key: &[u8], value: &str, bytes_max| {
         out.extend_from_slice(key);
-        push(out, cut(value, bytes_max));
+        push_text(out, cut(value, bytes_max));
     };
     let number = |out: &mut Vec<u8>, key: &[u8], value: u64| {
         out.extend_from_slice(key);
@@ -168,25 +168,34 @@ where
     out.extend_from_slice(text!("meta"));
     encode_map_head(out, meta as u32);
     for (key, value) in span.meta {
-        push(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
-        push(out, cut(value.as_ref(), META_VALUE_BYTES_MAX));
+        push_text(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
+        push_text(out, cut(value.as_ref(), META_VALUE_BYTES_MAX));
     }
     span.common.meta.write(out, hidden_meta);
     if metrics > 0 {
         out.extend_from_slice(text!("metrics"));
         encode_map_head(out, metrics as u32);
         for (key, value) in finite {
-            push(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
+            push_text(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
             push(out, value);
         }
         span.common.metrics.write(out, hidden_metrics);
     }
 }
 
-fn push(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+fn push(out: &mut Vec<u8>, value: &impl Serialize) {
     value
         .serialize(&mut Serializer::new(out))
         .expect("a Vec takes every byte of a text or a number");
+}
+
+/// Most of a span is short texts, whose head is one byte.
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    if text.len() >= 32 {
+        return push(out, &text);
+    }
+    out.push(0xa0 | text.len() as u8);
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// Appends the head of an array of `count` items, in the shortest form.

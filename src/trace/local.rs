@@ -117,7 +117,8 @@ impl Local {
             self.shared.spans_over_limit.fetch_add(1, Ordering::Relaxed);
         } else {
             let mut children = std::mem::take(&mut self.children);
-            self.encode(&mut children, &span, &self.shared.identity.every, now_ns);
+            let every = &self.shared.identity.every;
+            self.encode(&mut children, (&span, every), now_ns);
             self.children = children;
             self.children_count += 1;
         }
@@ -138,7 +139,7 @@ impl Local {
         let laid = OUT.with_borrow_mut(|out| {
             out.clear();
             encode_array_head(out, spans);
-            self.encode(out, &entry, &self.shared.identity.first, now_ns);
+            self.encode(out, (&entry, &self.shared.identity.first), now_ns);
             let bytes = out.len() + self.children.len();
             self.shared.exporter.offer(bytes, |chunks| {
                 chunks.push(&[out, &self.children], spans);
@@ -173,14 +174,13 @@ impl Local {
         }
         let high = (self.trace_id >> 64) as u64;
         if high != 0 {
-            let high = format!("{high:016x}");
-            put(&mut entry.meta, "_dd.p.tid".into(), high.into());
+            put(&mut entry.meta, "_dd.p.tid".into(), hex(high).into());
         }
         let priority = f64::from(priority.0);
         put(&mut entry.metrics, "_sampling_priority_v1".into(), priority);
     }
 
-    fn encode(&self, out: &mut Vec<u8>, span: &Open, common: &Common, now_ns: u64) {
+    fn encode(&self, out: &mut Vec<u8>, (span, common): (&Open, &Common), now_ns: u64) {
         let since_start_ns = span.start_mono_ns.saturating_sub(self.start_mono_ns);
         encode_span(
             out,
@@ -221,6 +221,15 @@ pub(super) fn put<V>(pairs: &mut Vec<(Text, V)>, key: Text, value: V) {
         Some(pair) => pair.1 = value,
         None => pairs.push((key, value)),
     }
+}
+
+/// As `{:016x}`, which takes ten times as long.
+fn hex(id: u64) -> String {
+    let digit = |nibble: u64| char::from(b"0123456789abcdef"[(nibble & 15) as usize]);
+    (0..16)
+        .rev()
+        .map(|place| digit(id >> (4 * place)))
+        .collect()
 }
 
 pub(super) fn spare(name: &'static str, start_mono_ns: u64) -> Open {

@@ -86,16 +86,15 @@ pub fn start<J: Job>(
     job: J,
 ) -> io::Result<(Handle<J::Item>, Guard)> {
     let shared = Arc::new(Shared::new(limits.queue_bytes_max));
-    start_with(name, limits, clock, job, shared)
+    start_counting(name, limits, clock, (job, shared))
 }
 
 /// Starts a job that counts into these counters.
-pub(super) fn start_with<J: Job>(
+pub(super) fn start_counting<J: Job>(
     name: &'static str,
     limits: Limits,
     clock: Clock,
-    job: J,
-    shared: Arc<Shared>,
+    (job, shared): (J, Arc<Shared>),
 ) -> io::Result<(Handle<J::Item>, Guard)> {
     assert!(
         name.len() <= 15,

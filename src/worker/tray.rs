@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::handle::{AskError, Dropped, Guard, Handle, start_with};
+use super::handle::{AskError, Dropped, Guard, Handle, start_counting};
 use super::runner::Control;
 use super::stats::Shared;
 use super::{Fill, FlushError, Job, Limits, Stats, Why};
@@ -88,7 +88,7 @@ pub fn start_tray<C: Carrier>(
         flush_interval: limits.flush_interval,
         ..Limits::default()
     };
-    let (worker, guard) = start_with(name, of_worker, clock, waiter, shared)?;
+    let (worker, guard) = start_counting(name, of_worker, clock, (waiter, shared))?;
     let tray = Tray {
         slot,
         worker,
