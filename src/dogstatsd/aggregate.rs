@@ -1,10 +1,11 @@
 //! Samples of one context become one line: counts are added up, gauges keep the last value, sets
-//! their different members, all others their values.
+//! their different members, all others their values, or beyond a bound a fair sample of them.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::encode::Values;
 use super::pack::Packer;
+use super::reservoir::Reservoir;
 use super::sample::{Context, Value};
 
 /// Bytes that wait for the flush; at this it comes early.
@@ -40,12 +41,12 @@ pub(super) struct Held {
 }
 
 #[derive(Debug)]
-enum Points {
+pub(super) enum Points {
     Sum(i128),
     Last(f64),
     /// Each with the number of samples that named it.
     Members(BTreeMap<Box<str>, u64>),
-    Values(Vec<f64>),
+    Values(Reservoir),
 }
 
 impl Aggregate {
@@ -58,27 +59,49 @@ impl Aggregate {
         }
     }
 
-    /// Takes one sample in. A context that is full goes to the packer, so no sample is lost.
-    pub(super) fn add(&mut self, mut context: Context, value: Value, packer: &mut Packer) {
+    /// Takes one sample in. A set that is full goes to the packer, so no sample is lost.
+    pub(super) fn add(&mut self, context: Context, value: Value, packer: &mut Packer) {
+        let context = self.place_of(context);
+        let values_max = self.bounds.values_max;
+        let Some(held) = self.contexts.get_mut(&context) else {
+            return self.insert(context, Held::of(value, values_max), packer);
+        };
+        self.bytes += held.push(value, values_max);
+        self.pack_if_full(context, packer);
+    }
+
+    /// Takes in what somebody else has gathered of one context.
+    pub(super) fn add_held(&mut self, context: Context, more: Held, packer: &mut Packer) {
+        let context = self.place_of(context);
+        let Some(held) = self.contexts.get_mut(&context) else {
+            return self.insert(context, more, packer);
+        };
+        self.bytes += held.merge(more, self.bounds.values_max);
+        self.pack_if_full(context, packer);
+    }
+
+    /// The context itself, or the one that stands for those beyond the bound.
+    fn place_of(&self, mut context: Context) -> Context {
         let crowded = self.contexts.len() >= self.bounds.contexts_max;
         if crowded && !self.contexts.contains_key(&context) {
             context.tags = self.overflow_tags.clone();
         }
-        let Some(held) = self.contexts.get_mut(&context) else {
-            let held = Held {
-                samples: 1,
-                points: Points::from(value),
-            };
-            if held.is_full(&self.bounds) {
-                held.pack(&context, packer);
-            } else {
-                self.bytes += weight(&context, &held);
-                self.contexts.insert(context, held);
-            }
-            return;
-        };
-        self.bytes += held.add(value);
-        if held.is_full(&self.bounds)
+        context
+    }
+
+    fn insert(&mut self, context: Context, held: Held, packer: &mut Packer) {
+        if held.is_full(&self.bounds) {
+            held.pack(&context, packer);
+        } else {
+            self.bytes += weight(&context, &held);
+            self.contexts.insert(context, held);
+        }
+    }
+
+    fn pack_if_full(&mut self, context: Context, packer: &mut Packer) {
+        let bounds = &self.bounds;
+        let full = |held: &Held| held.is_full(bounds);
+        if self.contexts.get(&context).is_some_and(full)
             && let Some(held) = self.contexts.remove(&context)
         {
             self.bytes -= weight(&context, &held);
@@ -106,17 +129,6 @@ fn weight(context: &Context, held: &Held) -> usize {
     size_of::<(Context, Held)>() + context.weight() + held.points.weight()
 }
 
-impl From<Value> for Points {
-    fn from(value: Value) -> Points {
-        match value {
-            Value::Whole(value) => Points::Sum(value.into()),
-            Value::Last(value) => Points::Last(value),
-            Value::Number(value) => Points::Values(vec![value]),
-            Value::Member(member) => Points::Members(BTreeMap::from([(member, 1)])),
-        }
-    }
-}
-
 impl Points {
     /// Bytes of members and values.
     fn weight(&self) -> usize {
@@ -126,54 +138,92 @@ impl Points {
                 .keys()
                 .map(|member| member.len() + MEMBER_OVERHEAD_BYTES)
                 .sum(),
-            Points::Values(values) => size_of_val(&values[..]),
+            Points::Values(values) => values.kept() * size_of::<f64>(),
         }
     }
 }
 
 impl Held {
-    /// Tells the bytes that are now held besides.
-    fn add(&mut self, value: Value) -> usize {
-        self.samples += 1;
-        match (&mut self.points, value) {
-            (Points::Sum(sum), Value::Whole(value)) => *sum += i128::from(value),
-            (Points::Last(last), Value::Last(value)) => *last = value,
-            (Points::Values(values), Value::Number(value)) => {
-                values.push(value);
-                return size_of::<f64>();
+    /// So many samples together.
+    pub(super) fn new(samples: u64, points: Points) -> Held {
+        Held { samples, points }
+    }
+
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    fn of(value: Value, values_max: usize) -> Held {
+        let points = match value {
+            Value::Whole(value) => Points::Sum(value.into()),
+            Value::Last(value) => Points::Last(value),
+            Value::Number(value) => {
+                let mut values = Reservoir::default();
+                values.push(value, values_max);
+                Points::Values(values)
             }
-            (Points::Members(members), Value::Member(member)) => {
-                let (known, bytes) = (members.len(), member.len() + MEMBER_OVERHEAD_BYTES);
-                *members.entry(member).or_default() += 1;
-                return (members.len() - known) * bytes;
+            Value::Member(member) => Points::Members(BTreeMap::from([(member, 1)])),
+        };
+        Held { samples: 1, points }
+    }
+
+    /// Tells the bytes that are now held besides.
+    fn push(&mut self, value: Value, values_max: usize) -> usize {
+        if let (Points::Values(values), &Value::Number(value)) = (&mut self.points, &value) {
+            let kept = values.kept();
+            values.push(value, values_max);
+            self.samples += 1;
+            return (values.kept() - kept) * size_of::<f64>();
+        }
+        self.merge(Held::of(value, values_max), values_max)
+    }
+
+    /// As [`Held::push`], with many at once.
+    fn merge(&mut self, more: Held, values_max: usize) -> usize {
+        self.samples += more.samples;
+        match (&mut self.points, more.points) {
+            (Points::Sum(sum), Points::Sum(more)) => *sum += more,
+            (Points::Last(last), Points::Last(value)) => *last = value,
+            (Points::Values(values), Points::Values(more)) => {
+                let kept = values.kept();
+                values.merge(more, values_max);
+                return (values.kept() - kept) * size_of::<f64>();
+            }
+            (Points::Members(members), Points::Members(more)) => {
+                let mut bytes = 0;
+                for (member, samples) in more {
+                    let (known, weighs) = (members.len(), member.len() + MEMBER_OVERHEAD_BYTES);
+                    *members.entry(member).or_default() += samples;
+                    bytes += (members.len() - known) * weighs;
+                }
+                return bytes;
             }
             // A context has one kind and a kind one sort of value, so this is never needed.
-            (points, value) => *points = Points::from(value),
+            (points, more) => *points = more,
         }
         0
     }
 
     fn is_full(&self, bounds: &Bounds) -> bool {
         match &self.points {
-            Points::Sum(_) | Points::Last(_) => false,
             Points::Members(members) => members.len() >= bounds.set_members_max,
-            Points::Values(values) => values.len() >= bounds.values_max,
+            Points::Sum(_) | Points::Last(_) | Points::Values(_) => false,
         }
     }
 
     /// Writes the lines of this context.
-    pub(super) fn pack(&self, context: &Context, packer: &mut Packer) {
-        match &self.points {
-            Points::Sum(sum) => packer.push_metric(context, Values::Whole(*sum), self.samples),
+    pub(super) fn pack(self, context: &Context, packer: &mut Packer) {
+        match self.points {
+            Points::Sum(sum) => packer.push_metric(context, Values::Whole(sum), self.samples),
             Points::Last(last) => {
-                packer.push_metric(context, Values::Numbers(&[*last]), self.samples);
+                packer.push_metric(context, Values::Numbers(&[last]), self.samples);
             }
             Points::Members(members) => {
-                for (member, samples) in members {
+                for (member, samples) in &members {
                     packer.push_metric(context, Values::Member(member), *samples);
                 }
             }
-            Points::Values(values) => packer.push_values(context, values),
+            Points::Values(values) => packer.push_sample(context, values),
         }
     }
 }
@@ -278,9 +328,14 @@ mod tests {
     fn at_a_bound_nothing_is_lost() {
         let value = |value| Sample::histogram("h", value);
         check(
-            "the limit flushes that line",
-            &[value(1.0), value(2.0), value(3.0), value(4.0)],
-            "h:1:2:3|h\nh:4|h\n",
+            "beyond the limit some stand for others",
+            &[value(1.0), value(1.0), value(1.0), value(1.0), value(1.0)],
+            "h:1:1|h|@0.5\nh:1|h\n",
+        );
+        check(
+            "with a rate of their own too",
+            &[value(1.0).rate(0.5); 6],
+            "h:1:1:1|h|@0.25\n",
         );
         let set = |member| Sample::set("s", member);
         check(

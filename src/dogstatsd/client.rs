@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::encode::{Message, Origin, encode, encode_sample};
-use super::handle::{CountCell, TimingCell};
+use super::handle::{CountCell, GaugeCell, Values, ValuesCell};
 use super::job::Item;
+use super::known::Known;
 use super::ledger::{Reason, Tally};
-use super::sample::{Context, Kind, Prepared};
+use super::sample::{Context, Kind, Prepared, Value};
 use super::tags::GlobalTags;
-use super::{CountHandle, Error, Event, Sample, ServiceCheck, TimingHandle};
+use super::{
+    CountHandle, DistributionHandle, Error, Event, GaugeHandle, HistogramHandle, Sample,
+    ServiceCheck, TimingHandle,
+};
 use crate::worker::{self, AskError, Dropped, Ledger, Stats};
 
 /// Sends samples, events and checks. Cheap to clone; all clones share one worker.
@@ -37,6 +41,8 @@ pub(super) struct Shared {
     /// What the origin takes of each line.
     pub(super) origin_bytes: usize,
     pub(super) handles_max: usize,
+    pub(super) values_max: usize,
+    pub(super) known: Known,
     pub(super) series: Mutex<Series>,
 }
 
@@ -44,7 +50,19 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Series {
     pub(super) counts: BTreeMap<Context, Arc<CountCell>>,
-    pub(super) timings: BTreeMap<Context, Arc<TimingCell>>,
+    pub(super) gauges: BTreeMap<Context, Arc<GaugeCell>>,
+    /// Of histograms, distributions and timings.
+    pub(super) values: BTreeMap<Context, Arc<ValuesCell>>,
+}
+
+/// What became of a call so far.
+enum Made {
+    /// To be queued.
+    Item(Item),
+    /// Added to a series that is now known.
+    Kept,
+    /// It lost the draw of its rate.
+    Lost,
 }
 
 /// Calls for one sample. Each says `Err` if the sample cannot be sent; it is counted already, so a
@@ -104,14 +122,26 @@ impl Client {
     /// [`Error`]
     pub fn offer(&self, sample: &Sample<'_>) -> Result<(), Error> {
         let shared = &self.0.shared;
+        let is_on = shared.enabled && !shared.stopped.load(Ordering::Relaxed);
+        let call = sample.call().filter(|_| is_on);
+        let one_in = sample.one_in();
+        let drawn = one_in <= 1 || fastrand::u32(..one_in) == 0;
+        match &call {
+            Some(call) if drawn && shared.known.add(call) => return Ok(()),
+            Some(call) if !drawn && shared.known.knows(call) => {
+                self.0.drop_sample(Reason::Sampled);
+                return Ok(());
+            }
+            _ => {}
+        }
         self.0.queue(|| {
             let prepared = sample.prepare(&shared.globals)?;
             shared.check_fits(prepared.line_bytes_min() + shared.origin_bytes)?;
-            let one_in = prepared.context.one_in;
-            if one_in > 1 && fastrand::u32(..one_in) != 0 {
-                return Ok(None);
-            }
-            Ok(Some(prepared.into_item(&shared.origin)))
+            Ok(match &call {
+                _ if !drawn && prepared.context.one_in > 1 => Made::Lost,
+                Some(call) if shared.known.learn(call, &prepared.context) => Made::Kept,
+                _ => Made::Item(prepared.into_item(&shared.origin)),
+            })
         })
     }
 
@@ -142,52 +172,91 @@ impl Client {
                 &shared.origin,
             )?;
             shared.check_fits(line.len())?;
-            Ok(Some(Item::Line(line)))
+            Ok(Made::Item(Item::Line(line)))
         })
     }
 }
 
-/// Handles for series known beforehand, for where every nanosecond counts.
+/// Handles for series known beforehand, for where every nanosecond counts. The same name and tags give
+/// the same series.
+///
+/// # Errors
+/// Each says [`Error::Name`], [`Error::TooBig`], or [`Error::Handles`] when there are too many.
 impl Client {
-    /// A handle for one count. The same name and tags give the same series.
-    ///
-    /// # Errors
-    /// [`Error::Name`], [`Error::TooBig`], or [`Error::Handles`] when there are too many.
+    /// A handle for one count.
     pub fn count_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<CountHandle, Error> {
-        let shared = &self.0.shared;
-        let context = Context::new(Kind::Count, name, shared.globals.with(tags))?;
-        shared.check_fits(context.line_bytes_min(1) + shared.origin_bytes)?;
-        let mut series = shared.series();
-        if let Some(cell) = series.counts.get(&context) {
-            return Ok(CountHandle(cell.clone()));
-        }
-        series.check_room(shared.handles_max)?;
-        let cell = Arc::new(CountCell::new(context.clone()));
-        series.counts.insert(context, cell.clone());
-        Ok(CountHandle(cell))
+        let context = self.0.context(Kind::Count, name, tags)?;
+        let series = &mut *self.0.shared.series();
+        let room = series.room(self.0.shared.handles_max);
+        Ok(CountHandle(found(
+            &mut series.counts,
+            context,
+            room,
+            CountCell::new,
+        )?))
     }
 
-    /// A handle for one timing. The same name and tags give the same series.
-    ///
-    /// # Errors
-    /// [`Error::Name`], [`Error::TooBig`], or [`Error::Handles`] when there are too many.
-    pub fn timing_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<TimingHandle, Error> {
-        let shared = &self.0.shared;
-        let context = Context::new(Kind::Timing, name, shared.globals.with(tags))?;
-        shared.check_fits(context.line_bytes_min(1) + shared.origin_bytes)?;
-        let mut series = shared.series();
-        let cell = match series.timings.get(&context) {
-            Some(cell) => cell.clone(),
-            None => {
-                series.check_room(shared.handles_max)?;
-                let cell = Arc::new(TimingCell::new(context.clone()));
-                series.timings.insert(context, cell.clone());
-                cell
-            }
-        };
+    /// A handle for one gauge.
+    pub fn gauge_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<GaugeHandle, Error> {
+        let context = self.0.context(Kind::Gauge, name, tags)?;
+        let series = &mut *self.0.shared.series();
+        let room = series.room(self.0.shared.handles_max);
+        let cell = found(&mut series.gauges, context, room, GaugeCell::new)?;
         let core = self.0.clone();
-        Ok(TimingHandle { cell, core })
+        Ok(GaugeHandle { cell, core })
     }
+
+    /// A handle for one timing.
+    pub fn timing_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<TimingHandle, Error> {
+        self.values(Kind::Timing, name, tags).map(TimingHandle)
+    }
+
+    /// A handle for one histogram.
+    pub fn histogram_handle(
+        &self,
+        name: &str,
+        tags: &[(&str, &str)],
+    ) -> Result<HistogramHandle, Error> {
+        self.values(Kind::Histogram, name, tags)
+            .map(HistogramHandle)
+    }
+
+    /// A handle for one distribution.
+    pub fn distribution_handle(
+        &self,
+        name: &str,
+        tags: &[(&str, &str)],
+    ) -> Result<DistributionHandle, Error> {
+        self.values(Kind::Distribution, name, tags)
+            .map(DistributionHandle)
+    }
+
+    fn values(&self, kind: Kind, name: &str, tags: &[(&str, &str)]) -> Result<Values, Error> {
+        let shared = &self.0.shared;
+        let context = self.0.context(kind, name, tags)?;
+        let series = &mut *shared.series();
+        let room = series.room(shared.handles_max);
+        let new = |context| ValuesCell::new(context, shared.values_max);
+        let cell = found(&mut series.values, context, room, new)?;
+        let core = self.0.clone();
+        Ok(Values { cell, core })
+    }
+}
+
+/// The cell of this context, made if there is none and room for one.
+fn found<T>(
+    cells: &mut BTreeMap<Context, Arc<T>>,
+    context: Context,
+    room: Result<(), Error>,
+    new: impl FnOnce(Context) -> T,
+) -> Result<Arc<T>, Error> {
+    if let Some(cell) = cells.get(&context) {
+        return Ok(cell.clone());
+    }
+    room?;
+    let cell = Arc::new(new(context.clone()));
+    cells.insert(context, cell.clone());
+    Ok(cell)
 }
 
 /// What the client says about itself.
@@ -203,7 +272,7 @@ impl Client {
     /// Where every sample, event and check went. A line of five samples counts as five.
     pub fn ledger(&self) -> Ledger {
         let shared = &self.0.shared;
-        let waiting = shared.series().waiting();
+        let waiting = shared.series().waiting() + shared.known.waiting();
         let mut dropped = shared.tally.dropped();
         let mut pending = self.0.queue.stats().pending + shared.tally.held();
         if shared.stopped.load(Ordering::Relaxed) {
@@ -254,15 +323,24 @@ fn add_to(dropped: &mut Vec<(&'static str, u64)>, reason: &'static str, count: u
 }
 
 impl Core {
-    /// Books one sample and queues what `make` gives; nothing means that it lost the draw.
-    fn queue(&self, make: impl FnOnce() -> Result<Option<Item>, Error>) -> Result<(), Error> {
+    /// The context of a handle, which must fit a datagram.
+    fn context(&self, kind: Kind, name: &str, tags: &[(&str, &str)]) -> Result<Context, Error> {
+        let shared = &self.shared;
+        let context = Context::new(kind, name, shared.globals.with(tags))?;
+        shared.check_fits(context.line_bytes_min(1) + shared.origin_bytes)?;
+        Ok(context)
+    }
+
+    /// Books one sample and queues what `make` gives.
+    fn queue(&self, make: impl FnOnce() -> Result<Made, Error>) -> Result<(), Error> {
         if !self.shared.enabled {
             self.drop_sample(Reason::Disabled);
             return Ok(());
         }
         let item = match make() {
-            Ok(Some(item)) => item,
-            Ok(None) => {
+            Ok(Made::Item(item)) => item,
+            Ok(Made::Kept) => return Ok(()),
+            Ok(Made::Lost) => {
                 self.drop_sample(Reason::Sampled);
                 return Ok(());
             }
@@ -291,9 +369,16 @@ impl Core {
         self.shared.tally.refuse(reason, 1);
     }
 
-    /// Lets the worker empty the buffers of crowded timings. If it cannot, the next flush will.
-    pub(super) fn ask_to_collect(&self) {
-        let _ = self.queue.offer(Item::Collect);
+    /// Queues one sample of a handle whose own buffers are all taken.
+    pub(super) fn queue_value(&self, context: &Context, value: Value) {
+        let (context, unix_s) = (context.clone(), None);
+        let item = Item::Sample(Prepared {
+            context,
+            value,
+            unix_s,
+        });
+        // Counted, whatever becomes of it.
+        let _ = self.queue(|| Ok(Made::Item(item)));
     }
 }
 
@@ -311,8 +396,8 @@ impl Shared {
 }
 
 impl Series {
-    fn check_room(&self, max: usize) -> Result<(), Error> {
-        if self.counts.len() + self.timings.len() < max {
+    fn room(&self, max: usize) -> Result<(), Error> {
+        if self.counts.len() + self.gauges.len() + self.values.len() < max {
             Ok(())
         } else {
             Err(Error::Handles(max))
@@ -321,8 +406,9 @@ impl Series {
 
     fn waiting(&self) -> u64 {
         let counts = self.counts.values().map(|cell| cell.waiting());
-        let timings = self.timings.values().map(|cell| cell.waiting());
-        counts.chain(timings).sum()
+        let gauges = self.gauges.values().map(|cell| cell.waiting());
+        let values = self.values.values().map(|cell| cell.waiting());
+        counts.chain(gauges).chain(values).sum()
     }
 }
 
@@ -330,7 +416,8 @@ impl std::fmt::Debug for Series {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Series")
             .field("counts", &self.counts.len())
-            .field("timings", &self.timings.len())
+            .field("gauges", &self.gauges.len())
+            .field("values", &self.values.len())
             .finish()
     }
 }
@@ -394,6 +481,12 @@ mod tests {
         all
     }
 
+    /// Samples that each value of a line stands for.
+    fn weight_of(read: &Read) -> u64 {
+        let rate = read.fields.iter().find(|(key, _)| key == "@");
+        rate.map_or(1, |(_, rate)| (1.0 / rate.parse::<f64>().unwrap()) as u64)
+    }
+
     #[track_caller]
     fn check_ledger(rule: &str, client: &Client, dropped: &[(&'static str, u64)]) {
         let ledger = client.ledger();
@@ -453,20 +546,15 @@ mod tests {
                 .iter()
                 .filter_map(|value| value.parse::<f64>().ok());
             *sums.entry(&read.name).or_default() += numbers.sum::<f64>();
-            *values.entry(&read.name).or_default() += read.values.len();
+            let weight = weight_of(read) as usize;
+            *values.entry(&read.name).or_default() += read.values.len() * weight;
             if read.name == "set" {
                 members.extend(&read.values);
             }
         }
         assert_eq!((sums["handle.count"], sums["count"]), (-4_000.0, 12_000.0));
-        assert_eq!(
-            (sums["handle.timing"], values["handle.timing"]),
-            (18_000.0, 4_000)
-        );
-        assert_eq!(
-            (sums["distribution"], values["distribution"]),
-            (2_000.0, 4_000)
-        );
+        assert_eq!(values["handle.timing"], 4_000);
+        assert_eq!(values["distribution"], 4_000);
         assert_eq!(members.len(), 100, "as many as were different");
         let ledger = client.ledger();
         assert_eq!(
@@ -583,9 +671,7 @@ mod tests {
         (0..lost).for_each(|_| timing.record(DEADLINE));
         let error = client.count("n", 1, &[]).unwrap_err();
         assert_eq!(error, Error::Dropped(Dropped::Stopped));
-        let buffered = 8 * 2_048;
-        refused.insert(2, ("buffer_full", lost - buffered));
-        refused.insert(3, ("stopped", buffered + 2));
+        refused.insert(2, ("stopped", lost + 2));
         refused.push(("not_sent", 2));
         check_ledger("after the stop", &client, &refused);
         assert!(!path.exists(), "a client never binds the Agent's path");
@@ -695,12 +781,15 @@ mod tests {
             client.histogram("h", 1.0, &[]).unwrap();
             client.set("s", "a", &[]).unwrap();
         }
+        client.flush(DEADLINE).unwrap();
         client.event(&Event::new("end", "")).unwrap();
         client.flush(DEADLINE).unwrap();
         let all = read_all(&agent);
         let named = |name: &'static str| all.iter().filter(move |read| read.name.starts_with(name));
         assert_eq!(named("g").count(), 10, "each metric keeps a context");
-        assert_eq!((named("h").count(), named("s").count()), (10, 10));
+        assert_eq!(named("s").count(), 10);
+        let weight = |read: &Read| read.values.len() as u64 * weight_of(read);
+        assert_eq!(named("h").map(weight).sum::<u64>(), 10);
         let counted: u64 = named("n")
             .map(|read| read.values[0].parse::<u64>().unwrap())
             .sum();

@@ -1,34 +1,16 @@
 //! Handles for series that are known beforehand: a request touches an atomic or a short buffer,
 //! and the worker collects at each flush.
 
-use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::client::Core;
 use super::ledger::Reason;
-use super::sample::{Context, milliseconds};
-
-/// Few enough to read quickly, enough that a pool's threads seldom meet.
-const STRIPES: usize = 8;
-
-/// Values one stripe of a timing keeps between two collections.
-const STRIPE_VALUES_MAX: usize = 2_048;
-
-/// The stripe of this thread, handed out in turn.
-fn stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    const NONE: usize = usize::MAX;
-    thread_local!(static STRIPE: Cell<usize> = const { Cell::new(NONE) });
-    STRIPE.with(|own| {
-        if own.get() == NONE {
-            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
-        }
-        own.get()
-    })
-}
+use super::reservoir::Reservoir;
+use super::sample::{Context, Value, milliseconds};
+use super::stripes::{STRIPES, Stripes, stripe};
 
 /// Adds to one count. Cheap to clone; every clone adds to the same series.
 #[derive(Clone)]
@@ -44,14 +26,6 @@ impl CountHandle {
             stripe.sum.fetch_add(n, Ordering::Relaxed);
             stripe.others.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-impl fmt::Debug for CountHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CountHandle")
-            .field(&self.0.context.name)
-            .finish()
     }
 }
 
@@ -102,100 +76,168 @@ impl CountCell {
     }
 }
 
-/// Records durations of one timing. Cheap to clone; every clone records to the same series.
+/// Sets one gauge. Cheap to clone; every clone sets the same series.
 #[derive(Clone)]
-pub struct TimingHandle {
-    pub(super) cell: Arc<TimingCell>,
+pub struct GaugeHandle {
+    pub(super) cell: Arc<GaugeCell>,
     pub(super) core: Arc<Core>,
 }
 
-impl TimingHandle {
-    /// Keeps one duration for the next flush. Waits for nobody, and allocates only while its buffer
-    /// still grows; with all buffers full the sample is dropped as `buffer_full`.
-    pub fn record(&self, took: Duration) {
-        let first = stripe();
-        for step in 0..STRIPES {
-            let stripe = &self.cell.stripes[(first + step) % STRIPES];
-            let Some(mut values) = stripe.try_lock() else {
-                continue;
-            };
-            if values.len() < STRIPE_VALUES_MAX {
-                values.push(milliseconds(took));
-                let half_full = values.len() == STRIPE_VALUES_MAX / 2;
-                drop(values);
-                if half_full && !self.cell.crowded.swap(true, Ordering::Relaxed) {
-                    self.core.ask_to_collect();
-                }
-                return;
-            }
+impl GaugeHandle {
+    /// Keeps the value for the next flush, with a store and one relaxed atomic; the last one wins. Never
+    /// blocks. What is not finite is dropped as `invalid`.
+    pub fn set(&self, value: f64) {
+        if value.is_finite() {
+            self.cell.bits.store(value.to_bits(), Ordering::Relaxed);
+            self.cell.samples.fetch_add(1, Ordering::Release);
+        } else {
+            self.core.drop_sample(Reason::Invalid);
         }
-        self.core.drop_sample(Reason::BufferFull);
     }
 }
 
-impl fmt::Debug for TimingHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TimingHandle")
-            .field(&self.cell.context.name)
-            .finish()
-    }
-}
-
-/// What one timing has gathered since the last collection.
-pub(super) struct TimingCell {
+/// What one gauge was last set to.
+pub(super) struct GaugeCell {
     pub(super) context: Context,
-    /// Set by whoever fills a stripe by half, cleared by the worker.
-    crowded: AtomicBool,
-    stripes: [TimingStripe; STRIPES],
+    bits: AtomicU64,
+    samples: AtomicU64,
 }
 
-#[repr(align(128))]
-struct TimingStripe(Mutex<Vec<f64>>);
-
-impl TimingStripe {
-    fn try_lock(&self) -> Option<MutexGuard<'_, Vec<f64>>> {
-        match self.0.try_lock() {
-            Ok(values) => Some(values),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<f64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl TimingCell {
-    pub(super) fn new(context: Context) -> TimingCell {
-        TimingCell {
+impl GaugeCell {
+    pub(super) fn new(context: Context) -> GaugeCell {
+        GaugeCell {
             context,
-            crowded: AtomicBool::new(false),
-            // Empty: most of many handles are quiet, and a buffer once grown keeps its room.
-            stripes: std::array::from_fn(|_| TimingStripe(Mutex::new(Vec::new()))),
+            bits: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
         }
     }
 
-    /// Whether a stripe was half full; asking clears it.
-    pub(super) fn was_crowded(&self) -> bool {
-        self.crowded.swap(false, Ordering::Relaxed)
-    }
-
-    /// Moves all values to the end of `values`. The lock is held for one copy of memory.
-    pub(super) fn collect(&self, values: &mut Vec<f64>) {
-        for stripe in &self.stripes {
-            values.append(&mut stripe.lock());
-        }
+    /// The value and how often it was set since the last collection.
+    pub(super) fn collect(&self) -> (f64, u64) {
+        let samples = self.samples.swap(0, Ordering::Acquire);
+        (f64::from_bits(self.bits.load(Ordering::Relaxed)), samples)
     }
 
     /// Samples that wait for the next collection.
     pub(super) fn waiting(&self) -> u64 {
-        self.stripes
-            .iter()
-            .map(|stripe| stripe.lock().len() as u64)
-            .sum()
+        self.samples.load(Ordering::Relaxed)
     }
 }
+
+/// Records durations of one timing. Cheap to clone; every clone records to the same series.
+#[derive(Clone)]
+pub struct TimingHandle(pub(super) Values);
+
+impl TimingHandle {
+    /// Keeps one duration for the next flush. Waits for nobody, and allocates only while its buffer
+    /// still grows; beyond the bound on values a fair sample stands for all.
+    pub fn record(&self, took: Duration) {
+        self.0.push(milliseconds(took));
+    }
+}
+
+/// Records values of one histogram. Cheap to clone; every clone records to the same series.
+#[derive(Clone)]
+pub struct HistogramHandle(pub(super) Values);
+
+impl HistogramHandle {
+    /// As [`TimingHandle::record`]. What is not finite is dropped as `invalid`.
+    pub fn record(&self, value: f64) {
+        self.0.record(value);
+    }
+}
+
+/// Records values of one distribution. Cheap to clone; every clone records to the same series.
+#[derive(Clone)]
+pub struct DistributionHandle(pub(super) Values);
+
+impl DistributionHandle {
+    /// As [`TimingHandle::record`]. What is not finite is dropped as `invalid`.
+    pub fn record(&self, value: f64) {
+        self.0.record(value);
+    }
+}
+
+/// What the three above share.
+#[derive(Clone)]
+pub(super) struct Values {
+    pub(super) cell: Arc<ValuesCell>,
+    pub(super) core: Arc<Core>,
+}
+
+impl Values {
+    fn record(&self, value: f64) {
+        if value.is_finite() {
+            self.push(value);
+        } else {
+            self.core.drop_sample(Reason::Invalid);
+        }
+    }
+
+    fn push(&self, value: f64) {
+        match self.cell.stripes.try_lock() {
+            Some(mut values) => values.push(value, self.cell.values_max),
+            // More threads than stripes, all at once: the queue takes it.
+            None => self
+                .core
+                .queue_value(&self.cell.context, Value::Number(value)),
+        }
+    }
+}
+
+/// What one histogram, distribution or timing has gathered since the last collection.
+pub(super) struct ValuesCell {
+    pub(super) context: Context,
+    values_max: usize,
+    stripes: Stripes<Reservoir>,
+}
+
+impl ValuesCell {
+    pub(super) fn new(context: Context, values_max: usize) -> ValuesCell {
+        ValuesCell {
+            context,
+            values_max,
+            // Empty: most of many handles are quiet.
+            stripes: Stripes::default(),
+        }
+    }
+
+    /// Takes all values out; a lock is held for as long as it takes to copy them.
+    pub(super) fn collect(&self) -> Reservoir {
+        let mut all = Reservoir::default();
+        for mut stripe in self.stripes.each() {
+            let part = stripe.take();
+            if part.seen() > 0 {
+                all.merge(part, self.values_max);
+            }
+        }
+        all
+    }
+
+    /// Samples that wait for the next collection.
+    pub(super) fn waiting(&self) -> u64 {
+        self.stripes.each().map(|stripe| stripe.seen()).sum()
+    }
+}
+
+macro_rules! named {
+    ($($handle:ident: $context:expr),*) => {
+        $(impl fmt::Debug for $handle {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let context: fn(&$handle) -> &Context = $context;
+                f.debug_tuple(stringify!($handle)).field(&context(self).name).finish()
+            }
+        })*
+    };
+}
+
+named!(
+    CountHandle: |handle| &handle.0.context,
+    GaugeHandle: |handle| &handle.cell.context,
+    TimingHandle: |handle| &handle.0.cell.context,
+    HistogramHandle: |handle| &handle.0.cell.context,
+    DistributionHandle: |handle| &handle.0.cell.context
+);
 
 #[cfg(test)]
 mod tests {
@@ -203,18 +245,26 @@ mod tests {
     use crate::dogstatsd::sample::Kind;
 
     #[test]
-    fn a_timing_reserves_nothing_and_keeps_what_it_grew() {
+    fn a_cell_gives_all_values_out_once() {
         let context = Context::new(Kind::Timing, "took", String::new()).unwrap();
-        let cell = TimingCell::new(context);
-        let room = |cell: &TimingCell| -> usize {
-            let stripes = cell.stripes.iter();
-            stripes.map(|stripe| stripe.lock().capacity()).sum()
-        };
-        assert_eq!(room(&cell), 0, "a quiet handle");
-        cell.stripes[0].lock().extend([1.0; 100]);
-        let mut values = Vec::new();
-        cell.collect(&mut values);
-        assert_eq!((values.len(), cell.waiting()), (100, 0));
-        assert!(room(&cell) >= 100, "the next values need no allocation");
+        let cell = ValuesCell::new(context, 4);
+        for value in 0..3 {
+            cell.stripes.try_lock().unwrap().push(f64::from(value), 4);
+        }
+        assert_eq!(cell.waiting(), 3);
+        let values = cell.collect().into_shares().0;
+        assert_eq!((values, cell.waiting()), (vec![0.0, 1.0, 2.0], 0));
+    }
+
+    #[test]
+    fn a_gauge_is_what_it_was_last_set_to() {
+        let context = Context::new(Kind::Gauge, "g", String::new()).unwrap();
+        let cell = GaugeCell::new(context);
+        assert_eq!(cell.collect().1, 0);
+        for value in [1.0_f64, 2.5] {
+            cell.bits.store(value.to_bits(), Ordering::Relaxed);
+            cell.samples.fetch_add(1, Ordering::Release);
+        }
+        assert_eq!((cell.collect(), cell.waiting()), ((2.5, 2), 0));
     }
 }

@@ -32,8 +32,6 @@ pub(super) enum Item {
     Sample(Prepared),
     /// To be sent as it is: events, checks, counts with a rate, whatever has a timestamp.
     Line(Vec<u8>),
-    /// A timing handle's buffers fill up.
-    Collect,
 }
 
 /// The job of the thread `dd-dogstatsd`.
@@ -45,7 +43,6 @@ pub(super) struct Exporter {
     windows: Windows,
     /// What the last flush said; it holds until the next.
     said: Result<(), FlushError>,
-    values: Vec<f64>,
     /// Bytes ready at which to send before the flush; higher while nobody takes them.
     send_at_bytes: usize,
     pace: Pace,
@@ -65,46 +62,48 @@ impl Exporter {
             transport,
             windows,
             said: Ok(()),
-            values: Vec::new(),
             send_at_bytes: SEND_EARLY_BYTES,
             pace: Pace::new(),
         }
     }
 
-    /// Takes what the handles have gathered.
-    fn collect_handles(&mut self) {
+    /// Takes what the handles and the known series have gathered.
+    fn collect(&mut self) {
         let shared = self.shared.clone();
         let series = shared.series();
         for cell in series.counts.values() {
             let (sum, samples) = cell.collect();
-            if (sum, samples) != (0, 0) && self.admit(samples) {
+            if self.admit(samples) {
                 self.packer
                     .push_metric(&cell.context, Values::Whole(sum), samples);
             }
         }
-        drop(series);
-        self.collect_timings(false);
-    }
-
-    fn collect_timings(&mut self, crowded_alone: bool) {
-        let shared = self.shared.clone();
-        let series = shared.series();
-        for cell in series.timings.values() {
-            if !cell.was_crowded() && crowded_alone {
-                continue;
+        for cell in series.gauges.values() {
+            let (value, samples) = cell.collect();
+            if self.admit(samples) {
+                self.packer
+                    .push_metric(&cell.context, Values::Numbers(&[value]), samples);
             }
-            let mut values = std::mem::take(&mut self.values);
-            cell.collect(&mut values);
-            if self.admit(values.len() as u64) {
-                self.packer.push_values(&cell.context, &values);
-            }
-            values.clear();
-            self.values = values;
         }
+        for cell in series.values.values() {
+            let values = cell.collect();
+            if self.admit(values.seen()) {
+                self.packer.push_sample(&cell.context, values);
+            }
+        }
+        drop(series);
+        shared.known.collect(|context, held| {
+            if self.admit(held.samples()) {
+                self.aggregate.add_held(context, held, &mut self.packer);
+            }
+        });
     }
 
-    /// Books samples of a handle, which nobody has counted before.
+    /// Books samples that nobody has counted before; says whether there are any to send.
     fn admit(&self, samples: u64) -> bool {
+        if samples == 0 {
+            return false;
+        }
         let tally = &self.shared.tally;
         tally.offer(samples);
         if self.shared.enabled {
@@ -119,7 +118,7 @@ impl Exporter {
     /// bounded, holds only what nobody takes.
     fn empty(&mut self) -> Result<(), FlushError> {
         let mut outcome = Ok(());
-        self.collect_handles();
+        self.collect();
         for (context, held) in self.aggregate.drain() {
             held.pack(&context, &mut self.packer);
             if self.packer.ready_bytes() >= self.send_at_bytes {
@@ -189,7 +188,6 @@ impl Job for Exporter {
                 self.shared.tally.hold(1);
                 self.packer.push(&line, 1);
             }
-            Item::Collect => self.collect_timings(true),
         }
         if self.aggregate.is_full() || self.packer.ready_bytes() >= self.send_at_bytes {
             Fill::Full
@@ -230,7 +228,6 @@ impl Job for Exporter {
                 context.weight() + member
             }
             Item::Line(line) => line.capacity(),
-            Item::Collect => 0,
         };
         size_of::<Item>() + heap
     }

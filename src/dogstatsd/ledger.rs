@@ -11,8 +11,6 @@ pub(super) enum Reason {
     Sampled,
     /// No room in the worker's queue, or in the backlog of datagrams.
     QueueFull,
-    /// No room in the buffers of a timing handle.
-    BufferFull,
     /// Came after the stop.
     Stopped,
     /// A line longer than a datagram may be.
@@ -24,11 +22,10 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    pub(super) const NAMES: [&'static str; 8] = [
+    pub(super) const NAMES: [&'static str; 7] = [
         "invalid",
         "sampled",
         "queue_full",
-        "buffer_full",
         "stopped",
         "too_big",
         "not_sent",

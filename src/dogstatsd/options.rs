@@ -19,7 +19,8 @@ pub struct Options {
     pub contexts_max: usize,
     /// Members of one set; at the bound they are sent early.
     pub set_members_max: usize,
-    /// Values of one histogram, distribution or timing; at the bound they are sent early.
+    /// Values of one histogram, distribution or timing between two flushes; beyond, a fair sample of so many
+    /// goes out with the rate that makes the Agent count them all.
     pub values_max: usize,
     /// Samples that wait for the worker.
     pub queue_items_max: usize,

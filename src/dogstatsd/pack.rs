@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::encode::{Message, Origin, Values, encode, metric_head, metric_tail, number};
 use super::ledger::{Reason, Tally};
+use super::reservoir::Reservoir;
 use super::sample::Context;
 
 /// Whole lines that travel together.
@@ -72,8 +73,26 @@ impl Packer {
         self.line = line;
     }
 
-    /// Several values to a line (protocol 1.1), as many as one datagram holds.
-    pub(super) fn push_values(&mut self, context: &Context, values: &[f64]) {
+    /// All values, or a sample that stands for them: those that stand for several on lines with a rate,
+    /// the few that are left on one without, so that the Agent's count is that of the calls.
+    pub(super) fn push_sample(&mut self, context: &Context, values: Reservoir) {
+        let (values, shares) = values.into_shares();
+        let (heavy, light) = values.split_at(shares.heavy);
+        if shares.each > 1 {
+            let rated = Context {
+                one_in: context.one_in.saturating_mul(shares.each),
+                ..context.clone()
+            };
+            self.push_values(&rated, heavy, shares.each.into());
+        } else {
+            self.push_values(context, heavy, 1);
+        }
+        self.push_values(context, light, 1);
+    }
+
+    /// Several values to a line (protocol 1.1), as many as one datagram holds. Each stands for so many
+    /// samples.
+    fn push_values(&mut self, context: &Context, values: &[f64], each: u64) {
         let mut line = std::mem::take(&mut self.line);
         let mut tail = std::mem::take(&mut self.tail);
         tail.clear();
@@ -93,7 +112,7 @@ impl Packer {
                 line.extend_from_slice(&over);
                 samples = 0;
             }
-            samples += 1;
+            samples += each;
         }
         if samples > 0 {
             line.extend_from_slice(&tail);
@@ -254,7 +273,7 @@ mod tests {
         ] {
             let (mut packer, tally) = packer(bytes_max, 1_000);
             tally.hold(3);
-            packer.push_values(&context, &values);
+            packer.push_values(&context, &values, 1);
             let packed = datagrams(&mut packer);
             let packed: Vec<_> = packed.iter().map(|(text, n)| (text.as_str(), *n)).collect();
             assert_eq!(packed, expected, "limit {bytes_max}");
@@ -338,7 +357,7 @@ mod tests {
                 let tags = GlobalTags::default().with(&[("k", tag)]);
                 let Ok(context) = Context::new(Kind::Histogram, name, tags) else { continue };
                 tally.hold(values.len() as u64 + 1);
-                packer.push_values(&context, values);
+                packer.push_values(&context, values, 1);
                 packer.push_metric(&context, Values::Numbers(&[1.0]), 1);
                 values_in += values.len() + 1;
             }

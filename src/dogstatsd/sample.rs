@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::known::{Call, Point};
 use super::tags::GlobalTags;
 use super::{Error, clean};
 
@@ -126,6 +127,42 @@ impl<'a> Sample<'a> {
         }
     }
 
+    /// The call as it was said, if it is one that a table of known series can add to.
+    pub(super) fn call(&self) -> Option<Call<'a>> {
+        let point = match self.value {
+            Raw::Whole(value) => Point::Whole(value),
+            Raw::Number(value) if self.kind != Kind::Gauge && value.is_finite() => {
+                Point::Number(value)
+            }
+            Raw::Number(_) | Raw::Member(_) => return None,
+        };
+        let one_in = self.one_in();
+        // A count with a rate travels alone.
+        let alone = self.kind == Kind::Count && one_in != 1;
+        let fits = self.unix_s.is_none() && self.has_rate() && !alone;
+        fits.then_some(Call {
+            kind: self.kind,
+            one_in,
+            name: self.name,
+            tags: self.tags,
+            point,
+        })
+    }
+
+    fn has_rate(&self) -> bool {
+        self.rate > 0.0 && self.rate <= 1.0
+    }
+
+    /// One in how many is sent.
+    pub(super) fn one_in(&self) -> u32 {
+        let sampled = self.kind.takes_rate() && self.unix_s.is_none() && self.has_rate();
+        if sampled && self.rate < 1.0 {
+            (1.0 / self.rate).round() as u32
+        } else {
+            1
+        }
+    }
+
     /// Checks and cleans everything, once and for all.
     pub(super) fn prepare(&self, globals: &GlobalTags) -> Result<Prepared, Error> {
         let value = self.checked()?;
@@ -135,14 +172,11 @@ impl<'a> Sample<'a> {
         {
             return Err(Error::Timestamp(unix_s));
         }
-        if !(self.rate > 0.0 && self.rate <= 1.0) {
+        if !self.has_rate() {
             return Err(Error::Rate(self.rate));
         }
-        let sampled = self.kind.takes_rate() && self.unix_s.is_none();
         let mut context = Context::new(self.kind, self.name, globals.with(self.tags))?;
-        if sampled {
-            context.one_in = (1.0 / self.rate).round() as u32;
-        }
+        context.one_in = self.one_in();
         Ok(Prepared {
             context,
             value,
@@ -164,7 +198,7 @@ impl<'a> Sample<'a> {
 
 /// Exact to the nanosecond: one division, rounded once.
 pub(super) fn milliseconds(took: Duration) -> f64 {
-    took.as_nanos() as f64 / 1e6
+    u64::try_from(took.as_nanos()).map_or_else(|_| took.as_nanos() as f64, |ns| ns as f64) / 1e6
 }
 
 /// A sample in order, cleaned, with all its tags.

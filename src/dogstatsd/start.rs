@@ -8,8 +8,10 @@ use super::aggregate::{Aggregate, BYTES_MAX, Bounds};
 use super::client::{Core, Shared};
 use super::encode::Origin;
 use super::job::Exporter;
+use super::known::{self, Known};
 use super::ledger::Tally;
 use super::pack::Packer;
+use super::stripes::STRIPES;
 use super::tags::GlobalTags;
 use super::transport::Transport;
 use super::window::Windows;
@@ -17,6 +19,9 @@ use super::{Client, Options};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::worker::{self, Guard, Limits};
+
+/// Bytes of all tables of known series.
+const KNOWN_BYTES_MAX: usize = 8 << 20;
 
 /// Starts the thread `dd-dogstatsd` and gives a client to it. Does not look for the Agent yet.
 ///
@@ -33,7 +38,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
     let bounds = Bounds {
         contexts_max: options.contexts_max,
         set_members_max: options.set_members_max,
-        values_max: options.values_max,
+        values_max: options.values_max.max(1),
         bytes_max: BYTES_MAX,
     };
     let aggregate = Aggregate::new(bounds, globals.with(&[("overflow", "true")]));
@@ -46,6 +51,12 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         origin_bytes: origin.bytes(),
         origin,
         handles_max: options.contexts_max,
+        values_max: bounds.values_max,
+        known: Known::new(known::Bounds {
+            series_max: options.contexts_max,
+            bytes_max: KNOWN_BYTES_MAX / STRIPES,
+            values_max: bounds.values_max,
+        }),
         series: Default::default(),
     });
     let limits = Limits {
