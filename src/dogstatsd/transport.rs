@@ -63,8 +63,8 @@ impl Transport {
 
     /// Hands one payload to the socket.
     ///
-    /// A connected UDP socket tells of a refused datagram with the next send, which then sends
-    /// nothing; a Unix socket whose peer restarted stays dead; a stream that took a part of a frame
+    /// A connected UDP socket tells of a refused datagram later than its send, from another machine with
+    /// the next one, which then sends nothing; a Unix socket whose peer restarted stays dead; a stream that took a part of a frame
     /// is of no more use. All want one more try at once.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Outcome {
         self.follow_name();
@@ -175,7 +175,15 @@ enum Socket {
 impl Socket {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Socket::Udp(socket, _) => socket.send(bytes).map(drop),
+            Socket::Udp(socket, peer) => {
+                socket.send(bytes)?;
+                // On this machine a refusal is here before `send` returns, and would else be told with the
+                // next datagram, this one lost.
+                match peer.ip().is_loopback().then(|| socket.take_error()) {
+                    Some(Ok(Some(refused))) => Err(refused),
+                    _ => Ok(()),
+                }
+            }
             Socket::Datagram(socket) => socket.send(bytes).map(drop),
             Socket::Stream(socket, frame) => send_frame(socket, frame, bytes),
         }
@@ -272,8 +280,11 @@ mod tests {
         assert!(matches!(transport.send(b"one"), Outcome::Sent));
         assert_eq!(received(&agent), "one");
         drop(agent);
-        assert!(matches!(transport.send(b"nobody hears"), Outcome::Sent));
-        // The refusal of that one comes with the next send, which would be lost without a retry.
+        // A refusal comes after the send, and what was refused is kept for later.
+        assert!(matches!(
+            transport.send(b"nobody hears"),
+            Outcome::Absent(_)
+        ));
         let agent = UdpSocket::bind(place).unwrap();
         assert!(matches!(transport.send(b"two"), Outcome::Sent));
         assert_eq!(received(&agent), "two");

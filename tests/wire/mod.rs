@@ -1,6 +1,7 @@
 //! What leaves the library, exactly, and what the agent's own decoders make of it.
 
 mod captures;
+mod conservation;
 mod dogstatsd;
 mod log;
 mod prometheus;
