@@ -2,6 +2,7 @@
 
 mod captures;
 mod dogstatsd;
+mod gunicorn;
 mod log;
 mod prometheus;
 mod traces;
