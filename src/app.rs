@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::api::{Api, Bulkhead, ExporterState, RequestFamilies, Services, install_panic_hook};
 use crate::clock::Clock;
+use crate::gunicorn::{self, Backlog, Workers};
 use crate::http::Target;
 use crate::log::{Level, Record};
 use crate::prometheus::{Registry, process};
@@ -35,6 +36,8 @@ pub struct App {
     workers: Vec<Guard>,
     agent: Target,
     reachable: Option<bool>,
+    /// Written to the log already, and not yet told.
+    untold: Option<String>,
 }
 
 /// Why the API did not start; each names the setting to change.
@@ -47,6 +50,8 @@ pub enum Error {
     Log(log::Error),
     /// The system refused a thread.
     Thread(std::io::Error),
+    /// TESTAPI_DOGSTATSD_TAGS and DD_TAGS together.
+    Gunicorn(gunicorn::Error),
     /// Two metrics of one name: a mistake in this program.
     Registry(String),
 }
@@ -57,6 +62,7 @@ impl fmt::Display for Error {
             Error::Server(error) => write!(f, "{error} (change it with --bind or TESTAPI_BIND)"),
             Error::Log(error) => write!(f, "{error} (TESTAPI_LOG_FILE)"),
             Error::Thread(error) => write!(f, "cannot start a thread: {error}"),
+            Error::Gunicorn(error) => write!(f, "{error} (TESTAPI_DOGSTATSD_TAGS, DD_TAGS)"),
             Error::Registry(error) => f.write_str(error),
         }
     }
@@ -68,6 +74,7 @@ impl std::error::Error for Error {
             Error::Server(error) => Some(error),
             Error::Log(error) => Some(error),
             Error::Thread(error) => Some(error),
+            Error::Gunicorn(error) => Some(error),
             Error::Registry(_) => None,
         }
     }
@@ -108,6 +115,13 @@ pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, V
     let statsd_enabled = statsd_options.enabled;
     let (statsd, statsd_guard) =
         dogstatsd::start(statsd_options, &identity, clock.clone()).map_err(Error::Thread)?;
+    let gunicorn = settings.gunicorn();
+    let gunicorn = gunicorn.map(|options| gunicorn::start(options, &identity, clock.clone()));
+    let gunicorn = gunicorn.transpose().map_err(|error| match error {
+        gunicorn::Error::Thread(error) => Error::Thread(error),
+        error => Error::Gunicorn(error),
+    })?;
+    let (gunicorn, gunicorn_guard) = gunicorn.unzip();
     let trace_options = settings.trace();
     let (tracer, trace_guard) =
         trace::start(trace_options, &identity, clock.clone()).map_err(Error::Thread)?;
@@ -117,6 +131,7 @@ pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, V
         tracer,
         statsd,
         statsd_enabled,
+        gunicorn,
         logger,
         registry,
         families,
@@ -126,7 +141,9 @@ pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, V
         self_calls: Bulkhead::for_pool(settings.workers),
         observed: AtomicU64::new(0),
     };
-    let workers = vec![metrics_guard, trace_guard, statsd_guard, log_guard];
+    let mut workers = vec![metrics_guard, trace_guard, statsd_guard];
+    workers.extend(gunicorn_guard);
+    workers.push(log_guard);
     Ok((services, workers))
 }
 
@@ -149,18 +166,47 @@ impl App {
         let near = Target::Tcp(near.ip().to_string(), near.port());
         let _ = services.own_address.set(near);
         let _ = services.server.set(server.watch());
-        let app = App {
+        let mut app = App {
             server,
             services,
             workers,
             agent,
             reachable: None,
+            untold: None,
         };
         app.say(
             Level::Info,
             &format!("listening on http://{}", app.address()),
         );
+        app.watch_server().map_err(Error::Thread)?;
         Ok(app)
+    }
+
+    /// Where the server's own metrics are sent: has its pool and its accept queue looked at.
+    fn watch_server(&mut self) -> std::io::Result<()> {
+        let Some(metrics) = &self.services.gunicorn else {
+            return Ok(());
+        };
+        let backlog = metrics
+            .wants_backlog()
+            .then(|| Backlog::of(self.server.address()));
+        let (backlog, lacking) = match backlog.transpose() {
+            Ok(backlog) => (backlog, None),
+            Err(error) => (None, Some(error)),
+        };
+        let server = self.server.watch();
+        let workers = move || {
+            let server::Workers { idle, working } = server.workers();
+            Workers { idle, working }
+        };
+        // In front: it offers to the client that ends after it.
+        self.workers.insert(0, metrics.watch(workers, backlog)?);
+        if let Some(error) = lacking {
+            let text = format!("gunicorn.backlog is left out: {error}");
+            self.say(Level::Warn, &text);
+            self.untold = Some(text);
+        }
+        Ok(())
     }
 
     /// Where the API listens.
@@ -193,12 +239,17 @@ impl App {
         let services = &self.services;
         let traces = services.tracer.flush(deadline).is_ok();
         let metrics = services.statsd.flush(deadline).is_ok();
-        services.logger.flush(deadline).is_ok() && traces && metrics
+        let gunicorn = services.gunicorn.as_ref();
+        let server = gunicorn.is_none_or(|metrics| metrics.flush(deadline).is_ok());
+        services.logger.flush(deadline).is_ok() && traces && metrics && server
     }
 
-    /// What a user should be told now, at most once a change: that no Agent answers, or that one does
-    /// again. Call it every second or so. It is written to the log too.
+    /// What a user should be told now, at most once a change: that no Agent answers, that one does
+    /// again, or that a metric cannot be had. Call it every second or so. It is written to the log too.
     pub fn notice(&mut self) -> Option<String> {
+        if let Some(text) = self.untold.take() {
+            return Some(text);
+        }
         let stats = self.services.tracer.stats();
         let reachable = match (stats.flushed, &stats.last_error) {
             (_, Some(_)) => false,
@@ -226,7 +277,7 @@ impl App {
             thread: "main",
             ..Record::new(level, message)
         };
-        self.services.logger.log(&record);
+        self.services.log(&record);
     }
 
     /// Stops in order: server, then exporters. `deadline` is for the requests in flight.

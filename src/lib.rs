@@ -7,6 +7,7 @@
 //! - [`worker`]: the one background thread that every exporter is built on
 //! - [`http`]: one exchange as a client, under one deadline
 //! - [`dogstatsd`], [`trace`], [`prometheus`], [`log`]: the exporters, which never name one another
+//! - [`gunicorn`]: the server's own metrics under gunicorn's names, over DogStatsD
 //! - [`server`]: sockets in, plain requests to plain replies
 //! - [`api`]: the demo's routes and the telemetry of a request
 //! - [`agent`]: the local agent; it shares no code with the exporters it decodes
@@ -26,6 +27,8 @@ pub mod dogstatsd;
 pub mod log;
 pub mod prometheus;
 pub mod trace;
+
+pub mod gunicorn;
 
 pub mod server;
 

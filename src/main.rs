@@ -40,6 +40,37 @@ struct Serve {
     /// Threads that serve [default: TESTAPI_WORKERS or 2 x cores, at least 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     workers: Option<u16>,
+    /// Send the server's own metrics there, under gunicorn's names [default: TESTAPI_STATSD_HOST or not at all]
+    #[arg(long, value_name = "HOST:PORT|unix:///PATH")]
+    statsd_host: Option<String>,
+    /// What stands before `gunicorn.` in these names [default: TESTAPI_STATSD_PREFIX or nothing]
+    #[arg(long, value_name = "PREFIX")]
+    statsd_prefix: Option<String>,
+    /// Tags added to each of these metrics [default: TESTAPI_DOGSTATSD_TAGS or none]
+    #[arg(long, value_name = "K:V,K2:V2")]
+    dogstatsd_tags: Option<String>,
+    /// Send gunicorn.backlog too: connections that wait to be accepted
+    #[arg(long)]
+    enable_backlog_metric: bool,
+}
+
+impl Serve {
+    /// Flag, setting and value of what the command line says about the server's own metrics.
+    fn server_metrics(&self) -> [(&'static str, &'static str, Option<&str>); 4] {
+        let backlog = self.enable_backlog_metric.then_some("true");
+        let (host, prefix) = (self.statsd_host.as_deref(), self.statsd_prefix.as_deref());
+        let tags = self.dogstatsd_tags.as_deref();
+        [
+            ("--statsd-host", "TESTAPI_STATSD_HOST", host),
+            ("--statsd-prefix", "TESTAPI_STATSD_PREFIX", prefix),
+            ("--dogstatsd-tags", "TESTAPI_DOGSTATSD_TAGS", tags),
+            (
+                "--enable-backlog-metric",
+                "TESTAPI_ENABLE_BACKLOG_METRIC",
+                backlog,
+            ),
+        ]
+    }
 }
 
 #[derive(Args, Debug)]
@@ -92,7 +123,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
-    let settings = settings(args);
+    let settings = match settings(args) {
+        Ok(settings) => settings,
+        Err(why) => return fail(&why),
+    };
     let mut app = match App::start(&settings, Clock::system()) {
         Ok(app) => app,
         Err(error) => return fail(&error.to_string()),
@@ -116,7 +150,7 @@ fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
     }
 }
 
-fn settings(args: &Serve) -> Settings {
+fn settings(args: &Serve) -> Result<Settings, String> {
     let pairs = process::environment();
     let pairs = pairs
         .iter()
@@ -131,7 +165,26 @@ fn settings(args: &Serve) -> Settings {
     if let Some(workers) = args.workers {
         settings.workers = workers.into();
     }
-    settings
+    let said = args.server_metrics();
+    for (flag, name, value) in said {
+        if let Some(value) = value {
+            let taken = settings.say(name, value);
+            taken.map_err(|takes| format!("{flag} {value:?}: takes {takes}"))?;
+        }
+    }
+    for name in settings.in_vain() {
+        let by_flag = said
+            .iter()
+            .find(|(_, n, value)| *n == name && value.is_some());
+        if let Some((flag, ..)) = by_flag {
+            return Err(format!("{flag} needs --statsd-host or TESTAPI_STATSD_HOST"));
+        }
+        tell(
+            true,
+            &format!("{name} has no effect without TESTAPI_STATSD_HOST or --statsd-host"),
+        );
+    }
+    Ok(settings)
 }
 
 fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {

@@ -151,6 +151,25 @@ impl Api {
 
 impl Serve for Api {
     fn serve(&self, request: &mut Request) -> Reply {
+        let Some(metrics) = &self.services.gunicorn else {
+            return self.reply(request);
+        };
+        let started_ns = self.services.clock.mono_ns();
+        let reply = self.reply(request);
+        let took_ns = self.services.clock.mono_ns().saturating_sub(started_ns);
+        metrics.request(reply.status, Duration::from_nanos(took_ns));
+        reply
+    }
+
+    fn passed_over(&self, status: u16) {
+        if let Some(metrics) = &self.services.gunicorn {
+            metrics.answered(status);
+        }
+    }
+}
+
+impl Api {
+    fn reply(&self, request: &Request) -> Reply {
         let found = self.router.find(request.path());
         match &found {
             Some(found) if !found.target.route.observed && allowed(request) => {
@@ -283,7 +302,7 @@ impl Seen<'_> {
         } else {
             (0, 0)
         };
-        services.logger.log(&Record {
+        services.log(&Record {
             logger: "testapi.access",
             thread: thread.name().unwrap_or(""),
             trace_id,
@@ -312,7 +331,7 @@ pub(super) fn write_record(services: &Services, record: &Record<'_>) {
         false => (0, 0),
     };
     let thread = std::thread::current();
-    services.logger.log(&Record {
+    services.log(&Record {
         thread: thread.name().unwrap_or(""),
         trace_id,
         span_id,

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::dogstatsd;
+use crate::gunicorn::{self, Severity};
 use crate::http::Target;
-use crate::log::Logger;
+use crate::log::{Level, Logger, Record};
 use crate::prometheus::{CounterFamily, Error, Gauge, HistogramFamily, HistogramSpec, Registry};
 use crate::server::Watch;
 use crate::trace::Tracer;
@@ -25,7 +26,9 @@ pub struct Services {
     pub statsd: dogstatsd::Client,
     /// Whether DogStatsD is sent at all.
     pub statsd_enabled: bool,
-    /// Log lines.
+    /// The server's own metrics under gunicorn's names, where they are sent.
+    pub gunicorn: Option<gunicorn::Metrics>,
+    /// Log lines; [`Services::log`] writes one.
     pub logger: Logger,
     /// What `/metrics` shows.
     pub registry: Registry,
@@ -136,7 +139,7 @@ impl RequestFamilies {
 /// How one exporter stands.
 #[derive(Clone, Debug)]
 pub struct ExporterState {
-    /// `traces`, `dogstatsd`, `logs`.
+    /// `traces`, `dogstatsd`, `gunicorn`, `logs`.
     pub name: &'static str,
     /// Where every item went.
     pub ledger: Ledger,
@@ -181,17 +184,64 @@ impl Services {
             ledger,
             stats,
         };
-        vec![
+        let mut states = vec![
             state("traces", self.tracer.ledger(), self.tracer.stats()),
             state("dogstatsd", self.statsd.ledger(), self.statsd.stats()),
-            state("logs", self.logger.ledger(), self.logger.stats().worker),
-        ]
+        ];
+        if let Some(metrics) = &self.gunicorn {
+            states.push(state("gunicorn", metrics.ledger(), metrics.stats()));
+        }
+        let logs = (self.logger.ledger(), self.logger.stats().worker);
+        states.push(state("logs", logs.0, logs.1));
+        states
+    }
+
+    /// Writes a record, and counts it as gunicorn counts the lines of its log.
+    pub fn log(&self, record: &Record<'_>) {
+        self.logger.log(record);
+        if let Some(metrics) = &self.gunicorn
+            && self.logger.is_on(record.level)
+            && let Some(severity) = severity(record)
+        {
+            metrics.logged(severity);
+        }
+    }
+}
+
+/// What gunicorn would have called it: `None` below a warning, and an exception is no error besides.
+fn severity(record: &Record<'_>) -> Option<Severity> {
+    let stack = record.error_stack.is_some_and(|stack| !stack.is_empty());
+    match record.level {
+        Level::Critical => Some(Severity::Critical),
+        Level::Error if stack => Some(Severity::Exception),
+        Level::Error => Some(Severity::Error),
+        Level::Warn => Some(Severity::Warning),
+        Level::Info | Level::Debug => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_are_counted_by_gunicorns_words() {
+        for (level, stack, expected) in [
+            (Level::Debug, Some("0: f"), None),
+            (Level::Info, None, None),
+            (Level::Warn, Some("0: f"), Some(Severity::Warning)),
+            (Level::Error, None, Some(Severity::Error)),
+            (Level::Error, Some(""), Some(Severity::Error)),
+            (Level::Error, Some("0: f"), Some(Severity::Exception)),
+            (Level::Critical, Some("0: f"), Some(Severity::Critical)),
+        ] {
+            let record = Record {
+                error_stack: stack,
+                ..Record::new(level, "x")
+            };
+            assert_eq!(severity(&record), expected, "{level} {stack:?}");
+        }
+    }
 
     #[test]
     fn a_bulkhead_lets_half_the_pool_through_and_again_when_one_leaves() {

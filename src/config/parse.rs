@@ -67,6 +67,20 @@ pub fn parse<'a>(
     (settings, problems)
 }
 
+impl Settings {
+    /// Takes a value as though the environment had said it, and wins over what did.
+    ///
+    /// # Errors
+    /// What the setting takes, where this value is none.
+    pub fn say(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
+        match VARS.iter().find(|var| var.name == name) {
+            Some(var) if (var.read)(self, value) => Ok(()),
+            Some(var) => Err(var.takes),
+            None => Err("no value: there is no such setting"),
+        }
+    }
+}
+
 /// The name in the table that differs in one or two letters. Others' names are none of our business:
 /// the environment is full of settings for the Agent and for other tracers.
 fn nearest(name: &str) -> Option<&'static str> {
@@ -99,6 +113,7 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dogstatsd::Address;
 
     fn read(pairs: &[(&str, &str)]) -> Settings {
         let (settings, problems) = parse(pairs.iter().copied(), &|_| false);
@@ -244,10 +259,56 @@ mod tests {
             "DD_AGENT_HOST=\"a b\": takes a host name or address; kept 127.0.0.1",
         );
         problem(
+            "TESTAPI_STATSD_HOST",
+            "agent",
+            "TESTAPI_STATSD_HOST=\"agent\": takes host:port or unix:///path; kept it unset",
+        );
+        problem(
+            "TESTAPI_ENABLE_BACKLOG_METRIC",
+            "si",
+            "TESTAPI_ENABLE_BACKLOG_METRIC=\"si\": takes true or false; kept false",
+        );
+        problem(
             "DD_TRACE_AGENT_PROT",
             "1",
             "DD_TRACE_AGENT_PROT is not read here; did you mean DD_TRACE_AGENT_PORT?",
         );
+    }
+
+    #[test]
+    fn the_servers_own_metrics_need_a_place_to_go() {
+        let host = ("TESTAPI_STATSD_HOST", "agent:1");
+        let rest = [
+            ("TESTAPI_STATSD_PREFIX", "shop"),
+            ("TESTAPI_DOGSTATSD_TAGS", "a:1"),
+            ("TESTAPI_ENABLE_BACKLOG_METRIC", "true"),
+        ];
+        let settings = read(&rest);
+        assert_eq!(
+            (settings.gunicorn(), settings.in_vain()),
+            (None, rest.map(|r| r.0).to_vec())
+        );
+        let quiet = read(&[("TESTAPI_ENABLE_BACKLOG_METRIC", "false")]);
+        assert_eq!((quiet.gunicorn(), quiet.in_vain()), (None, vec![]));
+        let off = ("DD_DOGSTATSD_DISABLE", "true");
+        let settings = read(&[host, rest[0], rest[1], rest[2], off]);
+        let options = settings.gunicorn().unwrap();
+        assert_eq!(options.statsd.address, Address::Udp("agent".into(), 1));
+        assert!(options.statsd.enabled && !settings.dogstatsd().enabled);
+        assert!(options.backlog && settings.in_vain().is_empty());
+        assert_eq!(Ok(options.prefix), "shop".parse());
+        assert_eq!(Ok(options.tags), "a:1".parse());
+    }
+
+    #[test]
+    fn what_is_said_later_wins_and_is_held_to_the_same_table() {
+        let mut settings = read(&[("TESTAPI_STATSD_HOST", "a:1")]);
+        assert_eq!(settings.say("TESTAPI_STATSD_HOST", "unix:///s"), Ok(()));
+        let refused = settings.say("TESTAPI_STATSD_HOST", "nowhere");
+        assert_eq!(refused, Err("host:port or unix:///path"));
+        let address = settings.gunicorn().unwrap().statsd.address;
+        assert_eq!(address, Address::Unix("/s".into()));
+        assert!(settings.say("TESTAPI_STATS_HOST", "a:1").is_err());
     }
 
     #[test]
@@ -308,6 +369,7 @@ mod tests {
                     && said.dogstatsd() == default.dogstatsd()
                     && said.log() == default.log()
                     && said.server() == default.server()
+                    && said.gunicorn == default.gunicorn
                     && (said.service, said.version, said.logs_injection)
                         == (
                             default.service.clone(),

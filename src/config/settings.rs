@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::dogstatsd::{self, Address, Cardinality};
+use crate::gunicorn;
 use crate::http::Target;
 use crate::identity::Identity;
 use crate::log::{self, Level};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub(super) dogstatsd: dogstatsd::Options,
     pub(super) trace: trace::Options,
     pub(super) log: log::Options,
+    pub(super) statsd_host: Option<Address>,
+    pub(super) gunicorn: gunicorn::Options,
     /// Whether log lines carry the ids of the active span.
     pub logs_injection: bool,
     /// Address of the API.
@@ -68,6 +71,8 @@ impl Default for Settings {
                 level_min: Level::Info,
                 ..log::Options::default()
             },
+            statsd_host: None,
+            gunicorn: gunicorn::Options::default(),
             logs_injection: true,
             bind: "127.0.0.1:5000".to_string(),
             workers: std::thread::available_parallelism().map_or(4, |n| (n.get() * 2).max(4)),
@@ -135,6 +140,40 @@ impl Settings {
             address,
             ..self.dogstatsd.clone()
         }
+    }
+
+    /// The server's own metrics, where somebody said where to send them. Switching off the API's own
+    /// DogStatsD leaves them alone.
+    pub fn gunicorn(&self) -> Option<gunicorn::Options> {
+        let address = self.statsd_host.clone()?;
+        let statsd = dogstatsd::Options {
+            address,
+            enabled: true,
+            ..self.dogstatsd.clone()
+        };
+        Some(gunicorn::Options {
+            statsd,
+            ..self.gunicorn.clone()
+        })
+    }
+
+    /// Names of settings that were said and mean nothing, for want of TESTAPI_STATSD_HOST.
+    pub fn in_vain(&self) -> Vec<&'static str> {
+        let gunicorn::Options {
+            prefix,
+            tags,
+            backlog,
+            ..
+        } = &self.gunicorn;
+        let said = [
+            ("TESTAPI_STATSD_PREFIX", !prefix.is_empty()),
+            ("TESTAPI_DOGSTATSD_TAGS", !tags.is_empty()),
+            ("TESTAPI_ENABLE_BACKLOG_METRIC", *backlog),
+        ];
+        let vain = said
+            .into_iter()
+            .filter(|(_, said)| *said && self.statsd_host.is_none());
+        vain.map(|(name, _)| name).collect()
     }
 
     fn agent_host(&self) -> String {

@@ -203,7 +203,7 @@ pub const VARS: &[Var] = &[
         name: "DD_DOGSTATSD_DISABLE",
         default: "false",
         takes: "true or false",
-        help: "true: no metric is sent",
+        help: "true: the API's metrics are not sent; those of TESTAPI_STATSD_HOST are",
         read: |s, v| set(&mut s.dogstatsd.enabled, boolean(v).map(|off| !off)),
     },
     Var {
@@ -255,6 +255,34 @@ pub const VARS: &[Var] = &[
         takes: "debug, info, warning, error or critical",
         help: "lowest level that is written",
         read: |s, v| set(&mut s.log.level_min, v.parse().ok()),
+    },
+    Var {
+        name: "TESTAPI_STATSD_HOST",
+        default: "",
+        takes: "host:port or unix:///path",
+        help: "where the server's own metrics go, under gunicorn's names",
+        read: |s, v| set(&mut s.statsd_host, v.parse().ok().map(Some)),
+    },
+    Var {
+        name: "TESTAPI_STATSD_PREFIX",
+        default: "",
+        takes: "a letter, then letters, digits, _ and dots, up to 172 bytes",
+        help: "what stands before gunicorn. in these names; it ends with one dot, said or not",
+        read: |s, v| set(&mut s.gunicorn.prefix, v.parse().ok()),
+    },
+    Var {
+        name: "TESTAPI_DOGSTATSD_TAGS",
+        default: "",
+        takes: "key:value pairs, separated by commas, without pipes and @",
+        help: "tags added to each of these metrics",
+        read: |s, v| set(&mut s.gunicorn.tags, v.parse().ok()),
+    },
+    Var {
+        name: "TESTAPI_ENABLE_BACKLOG_METRIC",
+        default: "false",
+        takes: "true or false",
+        help: "send gunicorn.backlog too: connections that wait to be accepted",
+        read: |s, v| set(&mut s.gunicorn.backlog, boolean(v)),
     },
 ];
 

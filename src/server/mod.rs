@@ -20,7 +20,7 @@ mod request;
 mod roles;
 mod router;
 
-pub use pool::{Guard, Options, Serve, StartError, Stats, Stopped, Watch, start};
+pub use pool::{Guard, Options, Serve, StartError, Stats, Stopped, Watch, Workers, start};
 pub use reply::Reply;
 pub use request::{BodyError, Method, Request};
 pub use router::{Found, Params, Router};

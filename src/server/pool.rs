@@ -21,6 +21,10 @@ use crate::clock::Clock;
 pub trait Serve: Send + Sync + 'static {
     /// Answers. A panic in here becomes a 500.
     fn serve(&self, request: &mut Request) -> Reply;
+
+    /// The server has answered with this status itself: a head it refused, a body it had no thread for, a
+    /// panic. For who counts replies; must not block.
+    fn passed_over(&self, _status: u16) {}
 }
 
 impl<F: Fn(&mut Request) -> Reply + Send + Sync + 'static> Serve for F {
@@ -84,6 +88,15 @@ pub struct Stats {
     pub accept_restarts: u64,
 }
 
+/// What the pool's threads do at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// Ready to serve.
+    pub idle: usize,
+    /// Serving a request. Threads that only wait for a body are not of the pool.
+    pub working: usize,
+}
+
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
@@ -115,6 +128,7 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
         leader: AtomicUsize::new(0),
         leader_waits: AtomicBool::new(false),
         turns: AtomicU64::new(0),
+        serving: AtomicUsize::new(0),
         tasks: (0..options.workers.max(1))
             .map(|_| AtomicU64::new(0))
             .collect(),
@@ -198,6 +212,14 @@ impl Watch {
             abandoned: answerer.abandoned.load(Ordering::Relaxed),
             accept_restarts: self.0.front.accept_restarts.load(Ordering::Relaxed),
         }
+    }
+
+    /// The pool's threads as they stand.
+    pub fn workers(&self) -> Workers {
+        let all = self.0.tasks.len();
+        let working = self.0.serving.load(Ordering::Relaxed).min(all);
+        let idle = all - working;
+        Workers { idle, working }
     }
 }
 
@@ -407,6 +429,63 @@ mod tests {
         for stream in &mut streams {
             assert_eq!(ask(stream, "").1, "met");
         }
+    }
+
+    #[test]
+    fn who_works_and_who_is_idle_is_told() {
+        let (entered, inside) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let guard = serve(3, move |_: &mut Request| {
+            entered.send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+            Reply::text(200, "done")
+        });
+        let watch = guard.watch();
+        let workers = |idle, working| Workers { idle, working };
+        assert_eq!(watch.workers(), workers(3, 0));
+        let mut streams = [connect(&guard), connect(&guard)];
+        for (at, stream) in streams.iter_mut().enumerate() {
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+            inside.recv().unwrap();
+            assert_eq!(watch.workers(), workers(2 - at, 1 + at));
+        }
+        drop(go);
+        for stream in &mut streams {
+            assert_eq!(ask(stream, "").1, "done");
+        }
+        // A reply is out a moment before its thread is free again.
+        while watch.workers() != workers(3, 0) {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_the_server_answers_itself_is_told() {
+        #[derive(Default)]
+        struct Told(Mutex<Vec<u16>>);
+        impl Serve for Told {
+            fn serve(&self, request: &mut Request) -> Reply {
+                assert_ne!(request.path(), "/panic");
+                Reply::text(200, "ok")
+            }
+
+            fn passed_over(&self, status: u16) {
+                self.0.lock().unwrap().push(status);
+            }
+        }
+        let told = Arc::new(Told::default());
+        let options = Options {
+            name: "test",
+            bind: "127.0.0.1:0".to_string(),
+            workers: 1,
+        };
+        let guard = start(&options, told.clone()).unwrap();
+        let mut stream = connect(&guard);
+        ask(&mut stream, "GET / HTTP/1.1\r\n\r\n");
+        ask(&mut stream, "GET /panic HTTP/1.1\r\n\r\n");
+        ask(&mut stream, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+        assert_eq!(*told.0.lock().unwrap(), [500, 400]);
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(super) struct Shared {
     pub(super) leader: AtomicUsize,
     pub(super) leader_waits: AtomicBool,
     pub(super) turns: AtomicU64,
+    pub(super) serving: AtomicUsize,
     /// The kernel's number of each thread, 0 where unknown.
     pub(super) tasks: Vec<AtomicU64>,
     pub(super) standby: AtomicUsize,
@@ -311,7 +312,11 @@ impl Shared {
     fn serve(self: &Arc<Self>, wire: tiny_http::Request) {
         let request = Request::from_wire(wire);
         match request.unread_body() {
-            None => self.serve_here(request),
+            None => {
+                self.serving.fetch_add(1, Ordering::Relaxed);
+                self.serve_here(request);
+                self.serving.fetch_sub(1, Ordering::Relaxed);
+            }
             Some(_) => self.serve_apart(request),
         }
     }
@@ -322,6 +327,7 @@ impl Shared {
         }
         if let Some(why) = request.fault() {
             self.refused.fetch_add(1, Ordering::Relaxed);
+            self.serve.passed_over(400);
             // What follows on this connection may be part of what this head hid.
             self.answerer.shun(request.peer());
             let reply = Reply::text(400, format!("{why}\n"));
@@ -343,6 +349,7 @@ impl Shared {
             let run = move || shared.serve_bodies(request);
             if thread::Builder::new().name(name).spawn(run).is_err() {
                 // The request went with the closure; its drop answered 500.
+                self.serve.passed_over(500);
                 self.bodies
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -353,6 +360,7 @@ impl Shared {
         } else {
             drop(bodies);
             self.refused.fetch_add(1, Ordering::Relaxed);
+            self.serve.passed_over(503);
             let reply = Reply::text(503, "too many bodies on their way\n");
             self.answerer.abandon(request, &reply);
         }
@@ -375,6 +383,7 @@ impl Shared {
 
     fn reply_to_panic(&self, _panic: &(dyn Any + Send)) -> Reply {
         self.panics.fetch_add(1, Ordering::Relaxed);
+        self.serve.passed_over(500);
         Reply::text(500, "internal server error\n")
     }
 }

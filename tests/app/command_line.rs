@@ -22,7 +22,16 @@ fn help_names_every_setting() {
             let line = text.lines().find(|line| line.trim() == var.name);
             assert!(line.is_some(), "{} is not in {text}", var.name);
         }
-        assert!(text.contains("--bind") && text.contains("--workers"));
+        for flag in [
+            "--bind",
+            "--workers",
+            "--statsd-host",
+            "--statsd-prefix",
+            "--dogstatsd-tags",
+            "--enable-backlog-metric",
+        ] {
+            assert!(text.contains(flag), "{flag} is not in {text}");
+        }
     }
     let text = String::from_utf8(output(&["agent", "--help"]).stdout).unwrap();
     for flag in [

@@ -6,3 +6,4 @@ mod command_line;
 mod descriptors;
 mod end_to_end;
 mod errors;
+mod gunicorn;

@@ -28,6 +28,11 @@ const ROOMS: &[Room] = &[
         &["serde", "serde_json", "chrono", "memchr"],
     ),
     (
+        "gunicorn",
+        &["dogstatsd", "worker", "clock", "identity"],
+        &[],
+    ),
+    (
         "server",
         &["clock"],
         &["tiny_http", "serde", "serde_json", "httpdate"],
@@ -40,6 +45,7 @@ const ROOMS: &[Room] = &[
             "worker",
             "http",
             "dogstatsd",
+            "gunicorn",
             "trace",
             "prometheus",
             "log",
@@ -53,7 +59,15 @@ const ROOMS: &[Room] = &[
     ),
     (
         "config",
-        &["dogstatsd", "trace", "log", "server", "http", "identity"],
+        &[
+            "dogstatsd",
+            "gunicorn",
+            "trace",
+            "log",
+            "server",
+            "http",
+            "identity",
+        ],
         &[],
     ),
     (
@@ -64,6 +78,7 @@ const ROOMS: &[Room] = &[
             "worker",
             "http",
             "dogstatsd",
+            "gunicorn",
             "trace",
             "prometheus",
             "log",

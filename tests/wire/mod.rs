@@ -3,6 +3,7 @@
 mod captures;
 mod conservation;
 mod dogstatsd;
+mod gunicorn;
 mod log;
 mod prometheus;
 mod traces;
