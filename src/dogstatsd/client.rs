@@ -12,6 +12,7 @@ use super::known::Known;
 use super::ledger::{Reason, Tally};
 use super::sample::{Context, Kind, Prepared, Value};
 use super::tags::GlobalTags;
+use super::telemetry::LineOf;
 use super::{
     CountHandle, DistributionHandle, Error, Event, GaugeHandle, HistogramHandle, Sample,
     ServiceCheck, TimingHandle,
@@ -150,7 +151,7 @@ impl Client {
     /// # Errors
     /// [`Error`]
     pub fn event(&self, event: &Event<'_>) -> Result<(), Error> {
-        self.queue_line(&Message::Event(event), event.tags)
+        self.queue_line(LineOf::Event, &Message::Event(event), event.tags)
     }
 
     /// Sends the verdict of a check.
@@ -158,10 +159,15 @@ impl Client {
     /// # Errors
     /// [`Error`]
     pub fn check(&self, check: &ServiceCheck<'_>) -> Result<(), Error> {
-        self.queue_line(&Message::Check(check), check.tags)
+        self.queue_line(LineOf::Check, &Message::Check(check), check.tags)
     }
 
-    fn queue_line(&self, message: &Message<'_>, tags: &[(&str, &str)]) -> Result<(), Error> {
+    fn queue_line(
+        &self,
+        of: LineOf,
+        message: &Message<'_>,
+        tags: &[(&str, &str)],
+    ) -> Result<(), Error> {
         let shared = &self.0.shared;
         self.0.queue(|| {
             let mut line = Vec::new();
@@ -172,7 +178,7 @@ impl Client {
                 &shared.origin,
             )?;
             shared.check_fits(line.len())?;
-            Ok(Made::Item(Item::Line(line)))
+            Ok(Made::Item(Item::Line(of, line)))
         })
     }
 }
@@ -431,7 +437,7 @@ impl Prepared {
         }
         let mut line = Vec::new();
         encode_sample(&mut line, &self, origin);
-        Item::Line(line)
+        Item::Line(LineOf::Metric(self.context.kind), line)
     }
 }
 
@@ -655,7 +661,7 @@ mod tests {
                 .unwrap();
         }
         client.flush(DEADLINE).unwrap_err();
-        refused.insert(1, ("queue_full", 9));
+        refused.insert(1, ("backlog_full", 9));
         check_ledger("two datagrams fit the backlog", &client, &refused);
 
         let count = client.count_handle("handle", &[("a", "1")]).unwrap();

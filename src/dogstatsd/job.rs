@@ -10,7 +10,8 @@ use super::client::Shared;
 use super::encode::Values;
 use super::ledger::Reason;
 use super::pack::Packer;
-use super::sample::{Prepared, Value};
+use super::sample::{Context, Prepared, Value};
+use super::telemetry::{LineOf, Telemetry};
 use super::transport::{Outcome, Transport};
 use super::window::Windows;
 use crate::worker::{Fill, FlushError, Job, Why};
@@ -31,7 +32,7 @@ pub(super) enum Item {
     /// To be aggregated.
     Sample(Prepared),
     /// To be sent as it is: events, checks, counts with a rate, whatever has a timestamp.
-    Line(Vec<u8>),
+    Line(LineOf, Vec<u8>),
 }
 
 /// The job of the thread `dd-dogstatsd`.
@@ -41,6 +42,7 @@ pub(super) struct Exporter {
     packer: Packer,
     transport: Transport,
     windows: Windows,
+    telemetry: Telemetry,
     /// What the last flush said; it holds until the next.
     said: Result<(), FlushError>,
     /// Bytes ready at which to send before the flush; higher while nobody takes them.
@@ -53,7 +55,7 @@ impl Exporter {
         shared: Arc<Shared>,
         aggregate: Aggregate,
         (packer, transport): (Packer, Transport),
-        windows: Windows,
+        (windows, telemetry): (Windows, Telemetry),
     ) -> Exporter {
         Exporter {
             shared,
@@ -61,6 +63,7 @@ impl Exporter {
             packer,
             transport,
             windows,
+            telemetry,
             said: Ok(()),
             send_at_bytes: SEND_EARLY_BYTES,
             pace: Pace::new(),
@@ -73,37 +76,42 @@ impl Exporter {
         let series = shared.series();
         for cell in series.counts.values() {
             let (sum, samples) = cell.collect();
-            if self.admit(samples) {
+            if self.admit(&cell.context, samples) {
                 self.packer
                     .push_metric(&cell.context, Values::Whole(sum), samples);
             }
         }
         for cell in series.gauges.values() {
             let (value, samples) = cell.collect();
-            if self.admit(samples) {
+            if self.admit(&cell.context, samples) {
                 self.packer
                     .push_metric(&cell.context, Values::Numbers(&[value]), samples);
             }
         }
         for cell in series.values.values() {
             let values = cell.collect();
-            if self.admit(values.seen()) {
+            if self.admit(&cell.context, values.seen()) {
                 self.packer.push_sample(&cell.context, values);
             }
         }
         drop(series);
         shared.known.collect(|context, held| {
-            if self.admit(held.samples()) {
-                self.aggregate.add_held(context, held, &mut self.packer);
-            }
+            // A client that is switched off keeps no series.
+            let samples = held.samples();
+            self.telemetry.metrics(context.kind, samples);
+            self.shared.tally.offer(samples);
+            self.shared.tally.hold(samples);
+            self.aggregate.add_held(context, held, &mut self.packer);
         });
     }
 
     /// Books samples that nobody has counted before; says whether there are any to send.
-    fn admit(&self, samples: u64) -> bool {
+    fn admit(&mut self, context: &Context, samples: u64) -> bool {
         if samples == 0 {
             return false;
         }
+        self.telemetry.metrics(context.kind, samples);
+        self.telemetry.context(context.kind);
         let tally = &self.shared.tally;
         tally.offer(samples);
         if self.shared.enabled {
@@ -120,13 +128,21 @@ impl Exporter {
         let mut outcome = Ok(());
         self.collect();
         for (context, held) in self.aggregate.drain() {
+            self.telemetry.context(context.kind);
             held.pack(&context, &mut self.packer);
             if self.packer.ready_bytes() >= self.send_at_bytes {
                 outcome = self.send_ready().and(outcome);
             }
         }
+        self.report();
         self.packer.close();
         outcome
+    }
+
+    fn report(&mut self) {
+        let shared = &self.shared;
+        let of = (shared.tally.refused(), self.transport.name());
+        self.telemetry.report(of, &shared.globals, &mut self.packer);
     }
 
     /// Sends datagrams until none is left or nobody takes them.
@@ -138,14 +154,19 @@ impl Exporter {
             match self.transport.send(&datagram.bytes) {
                 Outcome::Sent => {
                     tally.send(samples, bytes);
+                    self.telemetry.sent(bytes);
                     if self.transport.address().needs_pace() {
                         self.pace.after_one();
                     }
                 }
                 Outcome::TooBig if self.packer.split_first() => continue,
-                Outcome::TooBig => tally.give_up(Reason::TooBig, samples),
+                Outcome::TooBig => {
+                    tally.give_up(Reason::TooBig, samples);
+                    self.telemetry.dropped(bytes);
+                }
                 Outcome::Failed(error) => {
                     tally.give_up(Reason::NotSent, samples);
+                    self.telemetry.dropped(bytes);
                     failure = Some(error);
                 }
                 Outcome::Busy(_) if self.pace.pause() => continue,
@@ -182,10 +203,12 @@ impl Job for Exporter {
         match item {
             Item::Sample(Prepared { context, value, .. }) => {
                 self.shared.tally.hold(1);
+                self.telemetry.metrics(context.kind, 1);
                 self.aggregate.add(context, value, &mut self.packer);
             }
-            Item::Line(line) => {
+            Item::Line(of, line) => {
                 self.shared.tally.hold(1);
+                self.telemetry.line(of);
                 self.packer.push(&line, 1);
             }
         }
@@ -227,7 +250,7 @@ impl Job for Exporter {
                 };
                 context.weight() + member
             }
-            Item::Line(line) => line.capacity(),
+            Item::Line(_, line) => line.capacity(),
         };
         size_of::<Item>() + heap
     }

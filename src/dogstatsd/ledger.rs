@@ -9,8 +9,10 @@ pub(super) enum Reason {
     Invalid,
     /// Lost the draw of its sample rate; the others of its kind weigh more.
     Sampled,
-    /// No room in the worker's queue, or in the backlog of datagrams.
+    /// No room in the worker's queue.
     QueueFull,
+    /// No room for another datagram that waits for an Agent; the oldest went.
+    BacklogFull,
     /// Came after the stop.
     Stopped,
     /// A line longer than a datagram may be.
@@ -22,10 +24,11 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    pub(super) const NAMES: [&'static str; 7] = [
+    pub(super) const NAMES: [&'static str; 8] = [
         "invalid",
         "sampled",
         "queue_full",
+        "backlog_full",
         "stopped",
         "too_big",
         "not_sent",
@@ -70,6 +73,12 @@ impl Tally {
         self.held.fetch_sub(samples, Ordering::Relaxed);
         self.datagrams.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Samples that callers were refused for want of room or of a worker.
+    pub(super) fn refused(&self) -> u64 {
+        let read = |reason: Reason| self.dropped[reason as usize].load(Ordering::Relaxed);
+        read(Reason::QueueFull) + read(Reason::Stopped)
     }
 
     pub(super) fn offered(&self) -> u64 {

@@ -65,6 +65,7 @@ mod sample;
 mod start;
 mod stripes;
 mod tags;
+mod telemetry;
 mod transport;
 mod window;
 

@@ -30,6 +30,8 @@ pub struct Options {
     pub backlog_bytes_max: usize,
     /// Bytes of one datagram: 1432 over UDP and 8192 over a Unix socket, if nothing is said.
     pub datagram_bytes_max: Option<usize>,
+    /// Whether the client tells of itself every ten seconds, as `datadog.dogstatsd.client.*`.
+    pub telemetry: bool,
     /// How many tags the Agent shall add by itself (DD_CARDINALITY).
     pub cardinality: Option<Cardinality>,
 }
@@ -47,6 +49,7 @@ impl Default for Options {
             queue_bytes_max: 4 << 20,
             backlog_bytes_max: 1 << 20,
             datagram_bytes_max: None,
+            telemetry: true,
             cardinality: None,
         }
     }

@@ -7,6 +7,7 @@ use super::encode::{Message, Origin, Values, encode, metric_head, metric_tail, n
 use super::ledger::{Reason, Tally};
 use super::reservoir::Reservoir;
 use super::sample::Context;
+use super::telemetry::Packets;
 
 /// Whole lines that travel together.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Packer {
     open: Datagram,
     ready: VecDeque<Datagram>,
     ready_bytes: usize,
+    /// What the bound on the backlog has cost since somebody last asked.
+    dropped: Packets,
     line: Vec<u8>,
     tail: Vec<u8>,
 }
@@ -58,6 +61,7 @@ impl Packer {
             open: Datagram::default(),
             ready: VecDeque::new(),
             ready_bytes: 0,
+            dropped: Packets::default(),
             line: Vec::new(),
             tail: Vec::new(),
         }
@@ -145,7 +149,8 @@ impl Packer {
         self.ready.push_back(full);
         while self.ready_bytes > self.backlog_bytes_max {
             let Some(oldest) = self.pop() else { return };
-            self.tally.give_up(Reason::QueueFull, oldest.samples);
+            self.dropped.add(oldest.bytes.len());
+            self.tally.give_up(Reason::BacklogFull, oldest.samples);
         }
     }
 
@@ -188,6 +193,11 @@ impl Packer {
             self.ready.push_front(part);
         }
         true
+    }
+
+    /// Datagrams that had no room in the backlog since the last time.
+    pub(super) fn take_dropped(&mut self) -> Packets {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Bytes of all datagrams that wait.
@@ -293,7 +303,7 @@ mod tests {
             datagrams(&mut packer),
             [("two\n".into(), 1), ("six\n".into(), 1)]
         );
-        assert_eq!(tally.dropped(), [("queue_full", 1)]);
+        assert_eq!(tally.dropped(), [("backlog_full", 1)]);
     }
 
     #[test]

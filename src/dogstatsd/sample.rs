@@ -24,6 +24,28 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// In the order of their numbers.
+    pub(super) const ALL: [Kind; 6] = [
+        Kind::Count,
+        Kind::Gauge,
+        Kind::Set,
+        Kind::Histogram,
+        Kind::Distribution,
+        Kind::Timing,
+    ];
+
+    /// The word that datadog-go has for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Kind::Count => "count",
+            Kind::Gauge => "gauge",
+            Kind::Set => "set",
+            Kind::Histogram => "histogram",
+            Kind::Distribution => "distribution",
+            Kind::Timing => "timing",
+        }
+    }
+
     /// The letters on the wire (Datadog docs, "Datagram format").
     pub(super) fn letters(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ use super::ledger::Tally;
 use super::pack::Packer;
 use super::stripes::STRIPES;
 use super::tags::GlobalTags;
+use super::telemetry::Telemetry;
 use super::transport::Transport;
 use super::window::Windows;
 use super::{Client, Options};
@@ -67,8 +68,9 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
     };
     let transport = Transport::new(options.address, clock.clone());
     let windows = Windows::new(options.flush_interval, clock.clone());
+    let telemetry = Telemetry::new(options.telemetry && options.enabled, clock.clone());
     let out = (packer, transport);
-    let exporter = Exporter::new(shared.clone(), aggregate, out, windows);
+    let exporter = Exporter::new(shared.clone(), aggregate, out, (windows, telemetry));
     let (queue, guard) = worker::start("dd-dogstatsd", limits, clock, exporter)?;
     Ok((Client(Arc::new(Core { queue, shared })), guard))
 }

@@ -51,7 +51,6 @@ impl Transport {
         &self.address
     }
 
-    #[cfg(test)]
     /// What datadog-go calls this way of sending (`statsd/statsd.go`).
     pub(super) fn name(&self) -> &'static str {
         match (&self.address, &self.socket) {

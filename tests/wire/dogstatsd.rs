@@ -611,3 +611,57 @@ fn a_stream_gets_the_same_bytes_behind_their_length() {
         assert_eq!(sent, frame, "{scheme}: one frame, none for the empty flush");
     }
 }
+
+#[test]
+fn the_client_tells_of_itself_every_ten_seconds() {
+    let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    agent.set_read_timeout(Some(DEADLINE)).unwrap();
+    let options = Options {
+        address: Address::Udp("127.0.0.1".into(), agent.local_addr().unwrap().port()),
+        ..Options::default()
+    };
+    let (clock, hand) = Clock::manual(1_795_344_502_616_000_000);
+    let (client, _guard) = dogstatsd::start(options, &dev(), clock).unwrap();
+    let mut received = || {
+        client.flush(DEADLINE).unwrap();
+        let mut buffer = [0; 8_192];
+        let length = agent.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let handle = client.count_handle("hits", &[("a", "1")]).unwrap();
+    (0..3).for_each(|_| handle.add(1));
+    client.count("hits", 1, &[]).unwrap();
+    client.gauge("depth", 1.0, &[]).unwrap();
+    client.event(&Event::new("deployed", "")).unwrap();
+    client.check(&ServiceCheck::new("up", Status::Ok)).unwrap();
+    client.gauge("", 1.0, &[]).unwrap_err();
+    let first = received();
+    assert!(
+        !first.contains("datadog.dogstatsd"),
+        "ten seconds have not passed: {first}"
+    );
+    hand.advance_ns(10_000_000_000);
+    let tags = format!(
+        "#client:rust,client_transport:udp,client_version:{},env:dev",
+        env!("CARGO_PKG_VERSION")
+    );
+    let report = received()
+        .replace(&tags, "#")
+        .replace("datadog.dogstatsd.client.", "");
+    let expected = format!(
+        "metrics:5|c|#\n\
+         events:1|c|#\n\
+         service_checks:1|c|#\n\
+         packets_sent:1|c|#\n\
+         bytes_sent:{}|c|#\n\
+         aggregated_context:3|c|#\n\
+         metrics_by_type:4|c|#,metrics_type:count\n\
+         aggregated_context_by_type:2|c|#,metrics_type:count\n\
+         metrics_by_type:1|c|#,metrics_type:gauge\n\
+         aggregated_context_by_type:1|c|#,metrics_type:gauge\n",
+        first.len()
+    );
+    assert_eq!(report, expected);
+    let ledger = client.ledger();
+    assert!(ledger.balances() && ledger.sent == 7, "{ledger:?}");
+}
