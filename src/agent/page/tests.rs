@@ -4,11 +4,14 @@ use super::hostile::Hostile;
 use super::render;
 use crate::server::{Reply, Request};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "/",
     "/traces?q=%22%3E%3Cimg%20src%3Dx%3E&limit=7",
     "/traces/7?span=%22%3E%3Cimg%3E",
     "/metrics",
+    "/metrics?name=%22%3E%3Cimg%20src%3Dx%3E",
+    "/metrics?name=x&type=set&tags=%22%3E%3Cimg%20src%3Dx%3E",
+    "/metrics?name=%22%3E%3Cimg%20src%3Dx%3E&type=%3Cimg",
     "/logs?q=%22%3E%3Cimg%20src%3Dx%3E&level=error",
     "/errors",
     "/payloads",
