@@ -2,6 +2,7 @@
 
 use super::figure::{Figure, day_time, grouped, number};
 use super::html::{esc, html, pct};
+use super::lesson::{advice, grammar, meaning, story, title, types};
 use super::metrics::figure;
 use super::piece;
 use crate::agent::view::{Explained, MetricBucket, MetricRow, RawLine};
@@ -61,7 +62,7 @@ fn context(out: &mut String, now_unix_us: u64, row: &MetricRow, explained: &Expl
     piece::tags(out, &row.tags);
     html!(out, "<small>{}, last ", piece::plural(row.points, "sample"));
     piece::when(out, now_unix_us, row.last_seen_unix_us);
-    out.push_str("</small></h2><div class=\"grid split\"><section class=\"card flush\">");
+    out.push_str("</small></h2><div class=\"grid split\"><section class=\"card flush made\">");
     made(out, now_unix_us, row, explained);
     out.push_str("</section><section class=\"card\">");
     lines(out, now_unix_us, &row.kind, &explained.lines);
@@ -71,62 +72,10 @@ fn context(out: &mut String, now_unix_us: u64, row: &MetricRow, explained: &Expl
     out.push_str("</section></div>");
 }
 
-fn title(kind: &str) -> &str {
-    match kind {
-        "count" => "Count",
-        "gauge" => "Gauge",
-        "set" => "Set",
-        "timing" => "Timing",
-        "histogram" => "Histogram",
-        "distribution" => "Distribution",
-        other => other,
-    }
-}
-
-/// What happens to the values of a type. Sources: the Agent's `pkg/metrics` and `pkg/aggregator`.
-fn story(kind: &str) -> &'static str {
-    match kind {
-        "set" => {
-            "The Agent counts distinct members in 10 s and forgets them; the value you send is a member's \
-             name, not a number. One member, sent as often as you like, is a 1."
-        }
-        "timing" => {
-            "There is no timer behind the Agent: a timing is a histogram whose values are milliseconds. Of all \
-             values of 10 s it makes five series, and sends those alone."
-        }
-        "histogram" => "Of all values of 10 s the Agent makes five series, and sends those alone.",
-        "count" => {
-            "The Agent adds up all values of 10 s, sample rates undone, and sends the sum divided by 10: a rate \
-             per second."
-        }
-        "gauge" => "The last value of 10 s wins; those before it are not sent.",
-        "distribution" => {
-            "The Agent sends a sketch of all values; percentiles are computed in the backend, over all hosts. \
-             Here they are computed over what the bucket holds."
-        }
-        _ => "",
-    }
-}
-
-/// What else one should know of it.
-fn advice(kind: &str) -> &'static str {
-    match kind {
-        "timing" | "histogram" => {
-            "These are figures of one host, and the average of percentiles is no percentile: for percentiles \
-             over all hosts, send a distribution (<code>|d</code>)."
-        }
-        "count" => {
-            "For a count that is quiet it goes on sending 0 for five minutes (<code>dogstatsd_expiry_seconds</code>)."
-        }
-        "set" => "To send a number, take a gauge (<code>|g</code>) or a count (<code>|c</code>).",
-        _ => "",
-    }
-}
-
 /// The figures of the finished bucket and of the one that is being filled.
 fn made(out: &mut String, now_unix_us: u64, row: &MetricRow, explained: &Explained) {
     let (current, finished) = (&explained.current, explained.finished.as_ref());
-    html!(out, "<p class=\"foot head\">{}</p>", esc(story(&row.kind)));
+    html!(out, "<p class=\"story\">{}</p>", esc(story(&row.kind)));
     let over = finished.map_or("no bucket finished yet".to_string(), |bucket| {
         format!("{} to {}", clock(bucket.start_unix_us), clock(end(bucket)))
     });
@@ -160,19 +109,21 @@ fn made(out: &mut String, now_unix_us: u64, row: &MetricRow, explained: &Explain
 
 /// The rows that are not sent: what the figures come from.
 fn made_of(out: &mut String, kind: &str, buckets: [Option<&MetricBucket>; 2]) {
-    let total = match kind {
-        "count" => Some("their sum"),
-        "timing" | "histogram" | "distribution" => Some("values, sample rates undone"),
-        _ => None,
-    };
-    let samples = |bucket: &MetricBucket| Some(bucket.samples as f64);
+    let samples = |bucket: &MetricBucket| bucket.samples as f64;
     foot_row(
         out,
         "from samples received",
-        buckets.map(|b| b.and_then(samples)),
+        buckets.map(|b| b.map(samples)),
     );
-    if let Some(words) = total {
-        foot_row(out, words, buckets.map(|b| b.and_then(|b| b.total)));
+    let words = match kind {
+        "count" => "their sum, sample rates undone",
+        "timing" | "histogram" | "distribution" => "that many with sample rates undone",
+        _ => return,
+    };
+    let total = |bucket: &MetricBucket| bucket.total.unwrap_or(0.0);
+    let sampled = |bucket: &&MetricBucket| total(bucket) != samples(bucket);
+    if kind == "count" || buckets.iter().flatten().any(sampled) {
+        foot_row(out, words, buckets.map(|b| b.map(total)));
     }
 }
 
@@ -279,37 +230,6 @@ fn sent_as(name: &str, kind: &str, figure: &str) -> String {
     }
 }
 
-fn meaning(figure: &str) -> &'static str {
-    match figure {
-        "avg" => "mean of all values",
-        "count" => "how many, per second: those of 10 s divided by 10",
-        "median" => "half were at most this",
-        "95percentile" | "p95" => "19 of 20 were at most this",
-        "max" => "the largest",
-        "p50" => "half were at most this",
-        "p75" => "3 of 4 were at most this",
-        "p90" => "9 of 10 were at most this",
-        "p99" => "99 of 100 were at most this",
-        "rate" => "their sum per second: that of 10 s divided by 10",
-        "last" => "a gauge: the last value",
-        "distinct" => "a gauge: the number of distinct members",
-        _ => "",
-    }
-}
-
-/// How a line of this type is read.
-fn grammar(kind: &str) -> &'static str {
-    match kind {
-        "set" => "name:member|s",
-        "timing" => "name:milliseconds|ms",
-        "histogram" => "name:value|h",
-        "distribution" => "name:value|d",
-        "count" => "name:value|c",
-        "gauge" => "name:value|g",
-        _ => "name:value|type",
-    }
-}
-
 fn lines(out: &mut String, now_unix_us: u64, kind: &str, lines: &[RawLine]) {
     html!(
         out,
@@ -332,7 +252,8 @@ fn lines(out: &mut String, now_unix_us: u64, kind: &str, lines: &[RawLine]) {
 fn members(out: &mut String, explained: &Explained) {
     member_list(out, "Members of this bucket", &explained.current);
     if let Some(finished) = &explained.finished {
-        member_list(out, "Members of the bucket before", finished);
+        let (from, to) = (clock(finished.start_unix_us), clock(end(finished)));
+        member_list(out, &format!("Members of {from} to {to}"), finished);
     }
 }
 
@@ -353,66 +274,169 @@ fn member_list(out: &mut String, title: &str, bucket: &MetricBucket) {
     }
 }
 
-/// A line, what one of it becomes, what it is for.
-const TYPES: [(&str, &str, &str, &str); 6] = [
-    (
-        "count",
-        "name:42|c",
-        "a rate of 4.2 per second",
-        "how many?",
-    ),
-    ("gauge", "name:42|g", "42", "how much is it now?"),
-    (
-        "set",
-        "name:42|s",
-        "1: one member, whose name is 42",
-        "how many different ones?",
-    ),
-    (
-        "timing",
-        "name:42|ms",
-        "five series: .avg, .median, .95percentile and .max 42 ms, .count 0.1 per second",
-        "how long, on this host?",
-    ),
-    (
-        "histogram",
-        "name:42|h",
-        "the same five, without a unit",
-        "how large, on this host?",
-    ),
-    (
-        "distribution",
-        "name:42|d",
-        "percentiles of 42, computed over all hosts",
-        "how long or large, everywhere?",
-    ),
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The same number as each type, side by side.
-fn types(out: &mut String, own: &str) {
-    piece::heading(
-        out,
-        "The same 42, sent once as each type",
-        "what becomes of it, and which question it answers",
-    );
-    out.push_str("<section class=\"card flush\">");
-    let columns = [
-        ("line", ""),
-        ("what the Agent makes of it", "wide"),
-        ("answers", ""),
-    ];
-    piece::table(out, "The same 42 as each type", &columns);
-    for (kind, line, becomes, answers) in TYPES {
-        let current = if kind == own {
-            " aria-current=\"true\""
-        } else {
-            ""
+    const START: u64 = 1_795_384_290_000_000;
+
+    fn bucket(samples: u64, total: f64, aggregates: &[(&'static str, f64)]) -> MetricBucket {
+        MetricBucket {
+            start_unix_us: START,
+            samples,
+            total: Some(total),
+            aggregates: aggregates.to_vec(),
+            ..MetricBucket::default()
+        }
+    }
+
+    fn row(kind: &str, current: MetricBucket, finished: Option<MetricBucket>) -> MetricRow {
+        let text = format!("visitors:<42>|{kind}");
+        let line = RawLine {
+            time_unix_us: START,
+            bytes: text.len() as u64,
+            text,
+            cut: false,
         };
-        html!(
-            out,
-            "<tr{current}><th scope=\"row\"><code>{line}</code></th><td class=\"wide\">{becomes}</td><td>{answers}</td></tr>"
+        MetricRow {
+            name: "visitors".to_string(),
+            source: "dogstatsd",
+            kind: kind.to_string(),
+            unit: if kind == "timing" { "millisecond" } else { "" },
+            explained: Some(Explained {
+                lines: vec![line],
+                current,
+                finished,
+            }),
+            ..MetricRow::default()
+        }
+    }
+
+    /// The words of a page, tags taken out, blanks made one.
+    fn words(row: &MetricRow) -> String {
+        let html = main(START + 4_500_000, std::slice::from_ref(row));
+        let texts = html
+            .split('<')
+            .map(|piece| piece.split_once('>').map_or("", |p| p.1));
+        let text: String = texts.collect::<Vec<_>>().join(" ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[track_caller]
+    fn check(rule: &str, row: &MetricRow, expected: &[&str]) {
+        let words = words(row);
+        for part in expected {
+            assert!(words.contains(part), "{rule}: {part:?} is not in {words}");
+        }
+    }
+
+    #[test]
+    fn a_set_shows_its_members_and_why_it_is_one() {
+        let mut finished = bucket(10, 1.0, &[("distinct", 1.0)]);
+        finished.start_unix_us -= BUCKET_US;
+        finished.members = vec!["42".to_string()];
+        let mut current = bucket(30, 25.0, &[("distinct", 25.0)]);
+        current.members = vec!["<b>ana".to_string(), "ben".to_string()];
+        let set = row("set", current, Some(finished));
+        check(
+            "set",
+            &set,
+            &[
+                "The Agent counts distinct members in 10 s and forgets them; the value you send is a member&#39;s name, not a number.",
+                "21:51:20 to 21:51:30 this bucket, 6 s left",
+                "visitors a gauge: the number of distinct members 1 25",
+                "from samples received 10 30",
+                "Members of this bucket 25 distinct &lt;b&gt;ana ben and 23 more",
+                "Members of 21:51:20 to 21:51:30 1 distinct 42",
+                "visitors:&lt;42&gt;|set 4 s ago",
+                "name:42|s 1: one member, whose name is 42",
+            ],
         );
     }
-    piece::table_end(out);
-    out.push_str("</section>");
+
+    #[test]
+    fn a_timing_fans_out_into_five_series() {
+        let five = [
+            ("avg", 20.0),
+            ("count", 0.6),
+            ("median", 18.0),
+            ("95percentile", 30.0),
+            ("max", 31.5),
+        ];
+        let timing = row("timing", bucket(3, 6.0, &five), None);
+        check(
+            "timing",
+            &timing,
+            &[
+                "no bucket finished yet",
+                "visitors.avg mean of all values – 20 ms",
+                "visitors.count how many, per second: those of 10 s divided by 10 – 0.60 /s",
+                "visitors.median half were at most this – 18 ms",
+                "visitors.95percentile 19 of 20 were at most this – 30 ms",
+                "visitors.max the largest – 31.5 ms",
+                "from samples received – 3",
+                "with sample rates undone – 6",
+                "over all hosts, send a distribution ( |d )",
+            ],
+        );
+        let idle = row("histogram", bucket(0, 0.0, &[]), None);
+        check(
+            "all five stand there",
+            &idle,
+            &["visitors.max the largest – –"],
+        );
+    }
+
+    #[test]
+    fn the_other_types_say_what_becomes_of_a_value() {
+        let count = row("count", bucket(2, 6.0, &[("rate", 0.6)]), None);
+        let parts = ["divided by 10 – 0.60 /s", "undone – 6", "for five minutes"];
+        check("count", &count, &parts);
+        let gauge = row("gauge", bucket(2, 0.0, &[("last", 7.0)]), None);
+        let parts = ["The last value of 10 s wins", "a gauge: the last value – 7"];
+        check("gauge", &gauge, &parts);
+        let distribution = row("distribution", bucket(1, 1.0, &[("p99", 7.0)]), None);
+        let parts = [
+            "computed in the backend",
+            "p99:visitors 99 of 100",
+            "p50:visitors",
+        ];
+        check("distribution", &distribution, &parts);
+    }
+
+    #[test]
+    fn what_is_capped_cut_late_or_quiet_is_said() {
+        let mut set = row("set", bucket(0, 0.0, &[]), Some(bucket(1, 1.0, &[])));
+        let explained = set.explained.as_mut().unwrap();
+        explained.current.start_unix_us = START + 3 * BUCKET_US;
+        explained.current.capped = true;
+        explained.lines[0].cut = true;
+        explained.lines[0].bytes = 9_000;
+        let parts = [
+            "the least that it can be",
+            "cut: 17 of 9,000 bytes",
+            "after 21:51:40: for those the Agent sends nothing",
+        ];
+        check("set", &set, &parts);
+        let mut gauge = row("gauge", bucket(0, 0.0, &[]), None);
+        gauge.explained.as_mut().unwrap().lines[0].text = "a:1|g|#x|T1656581400".to_string();
+        check("a time of its own", &gauge, &["passes the buckets by"]);
+        let many = vec![gauge; CONTEXTS_MAX + 1];
+        let html = main(START, &many);
+        assert_eq!(html.matches("The last lines").count(), CONTEXTS_MAX);
+        assert!(html.contains("20 of 21 contexts"), "the rest is said");
+    }
+
+    #[test]
+    fn a_link_leads_to_one_context() {
+        let mut set = row("set", MetricBucket::default(), None);
+        set.name = "a&b".to_string();
+        set.tags = vec!["k:v".to_string(), "x".to_string()];
+        let expected = "/metrics?name=a%26b&amp;type=set&amp;tags=k%3Av%2Cx";
+        assert_eq!(href(&set), expected);
+        set.tags = vec!["t".repeat(2_000)];
+        assert_eq!(href(&set), "/metrics?name=a%26b&amp;type=set");
+        set.source = "prometheus";
+        assert_eq!(href(&set), "");
+    }
 }

@@ -41,6 +41,7 @@ mod explain;
 mod figure;
 mod frame;
 mod html;
+mod lesson;
 mod logs;
 mod metrics;
 mod overview;

@@ -152,6 +152,10 @@ fn each_path_has_its_reply() {
     );
     check_reply("an id that is none", "GET", "/traces/x", NOT_HERE);
     check_reply("an empty id", "GET", "/traces//", NOT_HERE);
+    check_reply("a metric", "GET", "/metrics?name=x&type=set", PAGE);
+    let other = "/metrics?name=x&type=none";
+    check_reply("a metric that is not held", "GET", other, NOT_HERE);
+    check_reply("no name, no metric", "GET", "/metrics?name=", PAGE);
     check_reply("no such page", "GET", "/nowhere", NOT_HERE);
     check_reply("no such asset", "GET", "/assets/x.js", NOT_HERE);
     let css = (200, "text/css; charset=utf-8", Some("no-cache"));
