@@ -71,7 +71,7 @@ pub struct MetricBucket {
     /// (per second), `median`, `95percentile`, `max`; of a distribution `p50`, `p75`, `p90`, `p95`, `p99`. In
     /// the order shown; empty where there is no sample.
     pub aggregates: Vec<(&'static str, f64)>,
-    /// The first members of a set, at most 20, each cut to 200 bytes.
+    /// The first members of a set, at most 20; one over 200 bytes is cut and ends in `…`.
     pub members: Vec<String>,
     /// A bound was reached: `total` is the least that a set has, or percentiles come from a fair sample.
     pub capped: bool,

@@ -66,9 +66,6 @@ fn context(out: &mut String, now_unix_us: u64, row: &MetricRow, explained: &Expl
     made(out, now_unix_us, row, explained);
     out.push_str("</section><section class=\"card\">");
     lines(out, now_unix_us, &row.kind, &explained.lines);
-    if row.kind == "set" {
-        members(out, explained);
-    }
     out.push_str("</section></div>");
 }
 
@@ -104,6 +101,9 @@ fn made(out: &mut String, now_unix_us: u64, row: &MetricRow, explained: &Explain
     }
     made_of(out, &row.kind, [finished, Some(current)]);
     piece::table_end(out);
+    if row.kind == "set" {
+        members(out, explained);
+    }
     notes(out, row, explained);
 }
 
@@ -262,7 +262,7 @@ fn member_list(out: &mut String, title: &str, bucket: &MetricBucket) {
     let more = total.saturating_sub(bucket.members.len() as u64);
     html!(
         out,
-        "<h3><b>{title}</b> <span>{} distinct</span></h3>",
+        "<div class=\"made-of\"><h3><b>{title}</b> <span>{} distinct</span></h3>",
         grouped(total)
     );
     if bucket.members.is_empty() {
@@ -272,6 +272,7 @@ fn member_list(out: &mut String, title: &str, bucket: &MetricBucket) {
     if more > 0 {
         html!(out, "<small>and {} more</small>", grouped(more));
     }
+    out.push_str("</div>");
 }
 
 #[cfg(test)]

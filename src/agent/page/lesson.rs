@@ -49,7 +49,7 @@ pub(super) fn advice(kind: &str) -> &'static str {
              over all hosts, send a distribution (<code>|d</code>)."
         }
         "count" => {
-            "For a count that is quiet it goes on sending 0 for five minutes (<code>dogstatsd_expiry_seconds</code>)."
+            "While a count is quiet the Agent goes on sending 0, for five minutes (<code>dogstatsd_expiry_seconds</code>)."
         }
         "set" => "To send a number, take a gauge (<code>|g</code>) or a count (<code>|c</code>).",
         _ => "",

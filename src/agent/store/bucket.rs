@@ -71,8 +71,10 @@ impl Shown {
     fn push(&mut self, member: &str) {
         if self.texts.len() < MEMBERS_SHOWN_MAX {
             let text = &member[..member.floor_char_boundary(MEMBER_BYTES_MAX)];
+            let cut = if text.len() < member.len() { "…" } else { "" };
+            let text = [text, cut].concat();
             self.bytes += text.len();
-            self.texts.push(text.to_string());
+            self.texts.push(text);
         }
     }
 
@@ -335,6 +337,12 @@ mod tests {
             (bucket.members(), bucket.held()),
             (&["a", "b", "\u{e9}"].map(String::from)[..], 3)
         );
+        let mut long = Bucket::new(Kind::Set);
+        long.member(&"x".repeat(MEMBER_BYTES_MAX), true);
+        long.member(&"x".repeat(MEMBER_BYTES_MAX + 1), true);
+        let whole = "x".repeat(MEMBER_BYTES_MAX);
+        let cut = format!("{whole}…");
+        assert_eq!(long.members(), [whole, cut], "two members, one cut");
         (0..100).for_each(|n| bucket.member(&n.to_string(), true));
         assert_eq!(
             (bucket.members().len(), bucket.held()),
