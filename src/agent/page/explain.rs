@@ -79,7 +79,7 @@ fn made(out: &mut String, now_unix_us: u64, row: &MetricRow, explained: &Explain
     let left = end(current).saturating_sub(now_unix_us).div_ceil(1_000_000);
     let open = format!("this bucket, {left} s left");
     let columns = [
-        ("what the Agent sends", "wide"),
+        ("what becomes of it", "wide"),
         (&*over, "num"),
         (&*open, "num"),
     ];

@@ -70,7 +70,8 @@ const HEAD: &str = "<!doctype html>
 /// the second's, so that both within 10 seconds are still ten.
 const WHY_ONE: &str = "<h2>Why does a set send 1?</h2>
 <p>The Agent counts distinct members in 10 seconds and then forgets them; the value is a member's name, not a number.
-Send some, then look at testapi.set on the local agent's page, under Metrics.</p>
+Send some, then look at testapi.set on the local agent's page, under Metrics. (The client here makes one line of a member
+that comes ten times within two seconds; of ten lines the Agent would make the same.)</p>
 <p><a class=\"try\" href=\"/sdmetrics/set/visitor-1?times=10&amp;tags=from:you\">same visitor x10</a> the set stays 1</p>
 <p><a class=\"try\" href=\"/sdmetrics/set/visitor?different=10&amp;tags=from:you\">10 different visitors</a> it becomes 10</p>
 ";
@@ -84,7 +85,7 @@ table{width:100%;border-collapse:collapse;background:var(--surface);border:1px s
 th{font-weight:400;color:var(--muted);font-size:12px;text-align:left}
 th,td{padding:8px 12px;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child td{border-bottom:0}
-a{color:var(--accent);font-family:ui-monospace,monospace;text-decoration:none}a:hover,a:focus-visible{text-decoration:underline}
+td a{overflow-wrap:anywhere}a{color:var(--accent);font-family:ui-monospace,monospace;text-decoration:none}a:hover,a:focus-visible{text-decoration:underline}
 a.try{display:inline-block;margin:0 4px 0 0;padding:3px 9px;font-family:inherit;background:var(--surface);border:1px solid var(--line);border-radius:6px}
 ";
 
