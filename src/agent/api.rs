@@ -6,7 +6,7 @@ use serde_json::json;
 use super::asking::Agent;
 use super::page::{self, Views};
 use super::trace_id::parse_trace_id;
-use super::view::Query;
+use super::view::{Query, Which};
 use crate::server::{Method, Reply, Request};
 
 /// A page of another site must not be able to read this one, nor run anything in it.
@@ -65,7 +65,7 @@ fn api(agent: &Agent, request: &Request) -> Reply {
     match request.path() {
         "/api/overview" => shown(&agent.overview()),
         "/api/traces" => shown(&agent.traces(&query)),
-        "/api/metrics" => shown(&agent.metrics()),
+        "/api/metrics" => shown(&agent.explain(&Which::of(|key| request.query_value(key)))),
         "/api/logs" => shown(&agent.logs(&query)),
         "/api/errors" => shown(&agent.errors()),
         "/api/payloads" => shown(&agent.payloads(&query)),

@@ -10,7 +10,7 @@ use super::listener::Ping;
 use super::options::Addresses;
 use super::page::{Settings, Views};
 use super::store::{Arrival, Store};
-use super::view::{ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces};
+use super::view::{ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces, Which};
 use crate::clock::Clock;
 use crate::worker::{AskError, Handle};
 
@@ -128,6 +128,10 @@ impl Views for Agent {
 
     fn metrics(&self) -> Metrics {
         self.inner.store.metrics(self.now_unix_us())
+    }
+
+    fn explain(&self, which: &Which) -> Metrics {
+        self.inner.store.explain(self.now_unix_us(), which)
     }
 
     fn logs(&self, query: &Query) -> Logs {

@@ -36,6 +36,7 @@ mod asking;
 mod counts;
 pub mod decode;
 mod listener;
+mod metric_view;
 mod options;
 pub mod page;
 mod queue;

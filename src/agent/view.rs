@@ -6,6 +6,10 @@
 
 use serde::Serialize;
 
+pub use super::metric_view::{
+    CheckRow, EventRow, Explained, MetricBucket, MetricRow, Metrics, RawLine, Which,
+};
+
 /// One way in: traces, DogStatsD, Prometheus, logs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Pipeline {
@@ -212,78 +216,6 @@ pub struct Trace {
     pub spans: Vec<Span>,
     /// Log lines that carry this trace id.
     pub logs: Vec<LogRow>,
-}
-
-/// One context or series.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct MetricRow {
-    /// Its name.
-    pub name: String,
-    /// `dogstatsd` or `prometheus`.
-    pub source: &'static str,
-    /// `count`, `gauge`, `set`, `histogram`, `distribution`, `timing`; of Prometheus `counter`, `gauge`, `histogram`.
-    pub kind: String,
-    /// Its tags or labels, sorted, `key:value`.
-    pub tags: Vec<String>,
-    /// Samples received, or scrapes that had it.
-    pub points: u64,
-    /// Last raw value; of a count the sum since the start.
-    pub value: f64,
-    /// What the Agent makes of the last finished 10 s bucket: `rate`, `last`, `distinct`, or `avg`, `count`, `median`,
-    /// `p95`, `p99`, `max`; in the order shown.
-    pub aggregates: Vec<(&'static str, f64)>,
-    /// Distinct members of a set seen in the current and the last bucket, at most 20.
-    pub members: Vec<String>,
-    /// The value for each of the last 60 seconds it was known, oldest first.
-    pub history: Vec<f64>,
-    /// When it last arrived.
-    pub last_seen_unix_us: u64,
-    /// `millisecond` for timings, else what the name's suffix says, or empty.
-    pub unit: &'static str,
-}
-
-/// The metrics page.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Metrics {
-    /// Sorted by source, name, tags; at most 5,000 and 8 MiB.
-    pub rows: Vec<MetricRow>,
-    /// Contexts, series, events and checks that were let go, not kept or not listed here because a
-    /// bound was reached.
-    pub overflow: u64,
-    /// Events, newest first, at most 100.
-    pub events: Vec<EventRow>,
-    /// Last result of each service check.
-    pub checks: Vec<CheckRow>,
-}
-
-/// A DogStatsD event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct EventRow {
-    /// When it arrived.
-    pub time_unix_us: u64,
-    /// Its title.
-    pub title: String,
-    /// Its text.
-    pub text: String,
-    /// `info`, `success`, `warning`, `error`.
-    pub alert_type: String,
-    /// Its tags.
-    pub tags: Vec<String>,
-}
-
-/// The last result of a DogStatsD service check.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct CheckRow {
-    /// When it arrived.
-    pub time_unix_us: u64,
-    /// Its name.
-    pub name: String,
-    /// `ok`, `warning`, `critical`, `unknown`.
-    pub status: &'static str,
-    /// Its message, or empty.
-    pub message: String,
-    /// Its tags.
-    pub tags: Vec<String>,
 }
 
 /// One log line.

@@ -68,9 +68,10 @@ impl Api {
         let services = &*self.services;
         let route = found.map_or(NO_ROUTE, |found| found.pattern);
         let method = method_word(request.method());
-        let started_ns = services.clock.mono_ns();
         services.families.in_flight.add(1.0);
         let mut entry = self.enter(request, (method, route));
+        // Not before the span's own start: no line or metric says that a request took longer than its span.
+        let started_ns = services.clock.mono_ns();
         let watched = panics::watch(|| answer(services, request, found));
         let (reply, failure) = match watched {
             Ok(Ok(reply)) if reply.status >= 500 => {

@@ -1,7 +1,7 @@
 //! Segments of a path as values, and what a client is told of those that are not.
 
 use super::Refusal;
-use crate::server::Params;
+use crate::server::{Params, Request};
 
 /// Longest pause or burn, in milliseconds.
 pub(super) const PAUSE_MS_MAX: u64 = 10_000;
@@ -22,7 +22,22 @@ pub(super) fn whole(
     min: u64,
     max: u64,
 ) -> Result<u64, Refusal> {
-    let text = params.value(name);
+    whole_text(name, params.value(name), min, max)
+}
+
+/// The same of a query's value, where there is one.
+pub(super) fn whole_asked(
+    request: &Request,
+    name: &'static str,
+    min: u64,
+    max: u64,
+) -> Result<Option<u64>, Refusal> {
+    let text = request.query_value(name);
+    text.map(|text| whole_text(name, &text, min, max))
+        .transpose()
+}
+
+fn whole_text(name: &'static str, text: &str, min: u64, max: u64) -> Result<u64, Refusal> {
     text.parse()
         .ok()
         .filter(|number| (min..=max).contains(number))
@@ -47,6 +62,20 @@ mod tests {
         let found = router.find(&format!("/{text}")).unwrap();
         assert_eq!(number(&found.params, "v").ok(), number_of, "{rule}");
         assert_eq!(whole(&found.params, "v", 1, 10).ok(), whole_of, "{rule}");
+    }
+
+    #[test]
+    fn a_number_may_be_missing_from_a_query_but_not_be_wrong() {
+        let asked = |query: &str| {
+            let request = Request::made("GET", &format!("/x?{query}"), &[], b"");
+            whole_asked(&request, "n", 1, 10).ok()
+        };
+        assert_eq!(asked("m=3"), Some(None));
+        assert_eq!(asked("n=1"), Some(Some(1)));
+        assert_eq!(asked("n=10"), Some(Some(10)));
+        for wrong in ["n=", "n=0", "n=11", "n=-1", "n=1.5", "n=ten"] {
+            assert_eq!(asked(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

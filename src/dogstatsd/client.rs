@@ -1,22 +1,18 @@
 //! The client: checks and cleans on the caller's thread, offers to the worker, never waits.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::encode::{Message, Origin, encode, encode_sample};
-use super::handle::{CountCell, GaugeCell, Values, ValuesCell};
 use super::job::Item;
 use super::known::Known;
 use super::ledger::{Reason, Tally};
 use super::sample::{Context, Kind, Prepared, Value};
+use super::series::Series;
 use super::tags::GlobalTags;
 use super::telemetry::LineOf;
-use super::{
-    CountHandle, DistributionHandle, Error, Event, GaugeHandle, HistogramHandle, Sample,
-    ServiceCheck, TimingHandle,
-};
+use super::{Error, Event, Sample, ServiceCheck};
 use crate::worker::{self, AskError, Dropped, Ledger, Stats};
 
 /// Sends samples, events and checks. Cheap to clone; all clones share one worker.
@@ -45,15 +41,6 @@ pub(super) struct Shared {
     pub(super) values_max: usize,
     pub(super) known: Known,
     pub(super) series: Mutex<Series>,
-}
-
-/// Series that have a handle.
-#[derive(Default)]
-pub(super) struct Series {
-    pub(super) counts: BTreeMap<Context, Arc<CountCell>>,
-    pub(super) gauges: BTreeMap<Context, Arc<GaugeCell>>,
-    /// Of histograms, distributions and timings.
-    pub(super) values: BTreeMap<Context, Arc<ValuesCell>>,
 }
 
 /// What became of a call so far.
@@ -183,88 +170,6 @@ impl Client {
     }
 }
 
-/// Handles for series known beforehand, for where every nanosecond counts. The same name and tags give
-/// the same series.
-///
-/// # Errors
-/// Each says [`Error::Name`], [`Error::TooBig`], or [`Error::Handles`] when there are too many.
-impl Client {
-    /// A handle for one count.
-    pub fn count_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<CountHandle, Error> {
-        let context = self.0.context(Kind::Count, name, tags)?;
-        let series = &mut *self.0.shared.series();
-        let room = series.room(self.0.shared.handles_max);
-        Ok(CountHandle(found(
-            &mut series.counts,
-            context,
-            room,
-            CountCell::new,
-        )?))
-    }
-
-    /// A handle for one gauge.
-    pub fn gauge_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<GaugeHandle, Error> {
-        let context = self.0.context(Kind::Gauge, name, tags)?;
-        let series = &mut *self.0.shared.series();
-        let room = series.room(self.0.shared.handles_max);
-        let cell = found(&mut series.gauges, context, room, GaugeCell::new)?;
-        let core = self.0.clone();
-        Ok(GaugeHandle { cell, core })
-    }
-
-    /// A handle for one timing.
-    pub fn timing_handle(&self, name: &str, tags: &[(&str, &str)]) -> Result<TimingHandle, Error> {
-        self.values(Kind::Timing, name, tags).map(TimingHandle)
-    }
-
-    /// A handle for one histogram.
-    pub fn histogram_handle(
-        &self,
-        name: &str,
-        tags: &[(&str, &str)],
-    ) -> Result<HistogramHandle, Error> {
-        self.values(Kind::Histogram, name, tags)
-            .map(HistogramHandle)
-    }
-
-    /// A handle for one distribution.
-    pub fn distribution_handle(
-        &self,
-        name: &str,
-        tags: &[(&str, &str)],
-    ) -> Result<DistributionHandle, Error> {
-        self.values(Kind::Distribution, name, tags)
-            .map(DistributionHandle)
-    }
-
-    fn values(&self, kind: Kind, name: &str, tags: &[(&str, &str)]) -> Result<Values, Error> {
-        let shared = &self.0.shared;
-        let context = self.0.context(kind, name, tags)?;
-        let series = &mut *shared.series();
-        let room = series.room(shared.handles_max);
-        let new = |context| ValuesCell::new(context, shared.values_max);
-        let cell = found(&mut series.values, context, room, new)?;
-        let core = self.0.clone();
-        Ok(Values { cell, core })
-    }
-}
-
-/// The cell of this context, made if there is none and room for one.
-fn found<T>(
-    cells: &mut BTreeMap<Context, Arc<T>>,
-    context: Context,
-    room: Result<(), Error>,
-    new: impl FnOnce(Context) -> T,
-) -> Result<Arc<T>, Error> {
-    if let Some(cell) = cells.get(&context) {
-        return Ok(cell.clone());
-    }
-    room?;
-    let cell = Arc::new(new(context.clone()));
-    cells.insert(context, cell.clone());
-    Ok(cell)
-}
-
 /// What the client says about itself.
 impl Client {
     /// Sends all that was offered before, and waits for the answer.
@@ -330,7 +235,12 @@ fn add_to(dropped: &mut Vec<(&'static str, u64)>, reason: &'static str, count: u
 
 impl Core {
     /// The context of a handle, which must fit a datagram.
-    fn context(&self, kind: Kind, name: &str, tags: &[(&str, &str)]) -> Result<Context, Error> {
+    pub(super) fn context(
+        &self,
+        kind: Kind,
+        name: &str,
+        tags: &[(&str, &str)],
+    ) -> Result<Context, Error> {
         let shared = &self.shared;
         let context = Context::new(kind, name, shared.globals.with(tags))?;
         shared.check_fits(context.line_bytes_min(1) + shared.origin_bytes)?;
@@ -398,33 +308,6 @@ impl Shared {
 
     pub(super) fn series(&self) -> MutexGuard<'_, Series> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Series {
-    fn room(&self, max: usize) -> Result<(), Error> {
-        if self.counts.len() + self.gauges.len() + self.values.len() < max {
-            Ok(())
-        } else {
-            Err(Error::Handles(max))
-        }
-    }
-
-    fn waiting(&self) -> u64 {
-        let counts = self.counts.values().map(|cell| cell.waiting());
-        let gauges = self.gauges.values().map(|cell| cell.waiting());
-        let values = self.values.values().map(|cell| cell.waiting());
-        counts.chain(gauges).chain(values).sum()
-    }
-}
-
-impl std::fmt::Debug for Series {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Series")
-            .field("counts", &self.counts.len())
-            .field("gauges", &self.gauges.len())
-            .field("values", &self.values.len())
-            .finish()
     }
 }
 

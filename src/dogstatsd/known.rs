@@ -175,14 +175,12 @@ impl Series {
     }
 
     fn is_of(&self, call: &Call<'_>) -> bool {
-        let same = |(own, called): (&(Box<str>, Box<str>), &(&str, &str))| {
-            *own.0 == *called.0 && *own.1 == *called.1
-        };
         self.kind == call.kind
             && self.one_in == call.one_in
             && *self.name == *call.name
             && self.tags.len() == call.tags.len()
-            && self.tags.iter().zip(call.tags).all(same)
+            && std::iter::zip(&self.tags, call.tags)
+                .all(|((key, value), called)| **key == *called.0 && **value == *called.1)
     }
 
     /// Whether another point fits: a buffer that is full doubles.

@@ -62,6 +62,7 @@ mod pack;
 mod reading;
 mod reservoir;
 mod sample;
+mod series;
 mod start;
 mod stripes;
 mod tags;

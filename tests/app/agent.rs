@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, Folder, Program, Until, ask, get};
+use crate::support::{DEADLINE, Folder, Program, Until, ask, env_of, get};
 
 const V04: &[u8] = include_bytes!("../corpus/traces_v04.bin");
 const V05: &[u8] = include_bytes!("../corpus/traces_v05.bin");
@@ -254,6 +254,104 @@ fn strangers_are_kept_out() {
     assert_eq!(page.header("Cache-Control"), Some("no-store"));
 }
 
+/// Of a row's two buckets the one that holds so many samples: ten seconds may end meanwhile.
+#[track_caller]
+fn bucket(row: &Value, samples: u64) -> &Value {
+    let mut buckets = ["current", "finished"].map(|name| &row[name]).into_iter();
+    let found = buckets.find(|bucket| bucket["samples"] == samples);
+    found.unwrap_or_else(|| panic!("no bucket of {samples}: {row:#}"))
+}
+
+#[test]
+fn a_metric_is_explained_by_its_lines_and_its_bucket() {
+    let agent = Agent::start(&[]);
+    let lines = [
+        "visitors:ana|s|#shop:b,env:dev",
+        "visitors:42|s|#env:dev,shop:b",
+        "visitors:ana|s|#env:dev,shop:b",
+        "op:10:20:30|ms|@0.5",
+        "hits:3|c|@0.5",
+    ];
+    agent.datagram(lines.join("\n").as_bytes());
+    agent.wait_for_points([0, 7, 0, 0]);
+    let rows = agent.shown("/api/metrics?name=visitors&type=set&tags=shop:b,env:dev");
+    assert_eq!(length(&rows["rows"]), 1);
+    let row = &rows["rows"][0];
+    let texts = row["lines"].as_array().unwrap().iter();
+    let texts: Vec<&Value> = texts.map(|line| &line["text"]).collect();
+    assert_eq!(texts, [lines[2], lines[1], lines[0]]);
+    assert_eq!(row["lines"][0]["bytes"], lines[2].len());
+    assert_eq!(row["lines"][0]["cut"], false);
+    let set = bucket(row, 3);
+    assert_eq!(set["members"], json!(["ana", "42"]));
+    assert_eq!(set["total"], 2.0);
+    assert_eq!(set["aggregates"], json!([["distinct", 2.0]]));
+    assert_eq!(set["start_unix_us"].as_u64().unwrap() % 10_000_000, 0);
+    let all = agent.shown("/api/metrics");
+    assert_eq!(length(&all["rows"]), 3);
+    let timing = bucket(&all["rows"][1], 3);
+    let five = json!([
+        ["avg", 20.0],
+        ["count", 0.6],
+        ["median", 20.0],
+        ["95percentile", 30.0],
+        ["max", 30.0],
+    ]);
+    assert_eq!(timing["aggregates"], five, "{all:#}");
+    let count = bucket(&all["rows"][0], 1);
+    assert_eq!(count["aggregates"], json!([["rate", 0.6]]));
+    let page = get(agent.page, "/metrics").body;
+    let link = "/metrics?name=visitors&amp;type=set&amp;tags=env%3Adev%2Cshop%3Ab";
+    assert!(page.contains(&format!("href=\"{link}\"")), "{page}");
+    let page = get(agent.page, &link.replace("&amp;", "&"));
+    assert_eq!(page.status, 200);
+    for part in [
+        "<code>visitors:42|s|#env:dev,shop:b</code>",
+        ">42</code>",
+        "is a 1.",
+    ] {
+        assert!(page.body.contains(part), "{part}: {}", page.body);
+    }
+    assert_eq!(get(agent.page, "/metrics?name=visitor").status, 404);
+}
+
+#[test]
+fn ten_visitors_are_ten_and_one_that_comes_ten_times_is_one() {
+    let agent = Agent::start(&[]);
+    let program = Program::serve(&env_of((agent.dogstatsd, agent.receiver)));
+    let said = |query: &str| {
+        let reply = get(program.address(), &format!("/sdmetrics/set/{query}"));
+        assert_eq!(reply.status, 200, "{query}: {}", reply.body);
+        reply.json()
+    };
+    let members = json!((1..=10).map(|n| format!("v-{n}")).collect::<Vec<_>>());
+    let ten = json!({
+        "emitted": "set", "metric": "testapi.set", "members": members, "times": 1,
+        "tags": ["of:ten"], "rate": null, "taken": 10,
+    });
+    assert_eq!(said("v?different=10&tags=of:ten"), ten);
+    let one = json!({
+        "emitted": "set", "metric": "testapi.set", "members": ["v-1"], "times": 10,
+        "tags": ["of:one"], "rate": 0.5, "taken": 10,
+    });
+    assert_eq!(said("v-1?times=10&tags=of:one&rate=0.5"), one);
+    let ended = program.terminate();
+    assert_eq!(ended.code, Some(0), "{:#?}", ended.stderr);
+    let members = |tag: &str| {
+        let rows = agent.shown("/api/metrics?name=testapi.set")["rows"].clone();
+        let rows = rows.as_array().unwrap().iter();
+        let mut of = rows.filter(|row| row["tags"].as_array().unwrap().contains(&json!(tag)));
+        of.next().map_or(json!([]), |row| row["members"].clone())
+    };
+    let until = Until::new(DEADLINE);
+    let (ten, one) = until.some("both sets", || {
+        let (ten, one) = (members("of:ten"), members("of:one"));
+        (length(&ten) == 10 && length(&one) > 0).then_some((ten, one))
+    });
+    assert!(ten.as_array().unwrap().contains(&json!("v-10")), "{ten}");
+    assert_eq!(one, json!(["v-1"]));
+}
+
 const EVIL: &str = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'&";
 
 fn evil_span(id: u64, parent: u64, kind: &str) -> Value {
@@ -297,10 +395,13 @@ fn hostile_text_stays_text_on_every_page() {
     agent.wait_for_points([2, 4, 0, 2]);
     let encoded: String = evil.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let mut escaped = 0;
+    let metric = format!("/metrics?name={encoded}&type=count");
     for path in [
         "/",
         "/traces",
         "/metrics",
+        &*metric,
+        "/metrics?name=visitors",
         "/logs",
         "/errors",
         "/payloads",

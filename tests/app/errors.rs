@@ -162,7 +162,17 @@ fn every_bad_segment_is_told_what_it_takes() {
     check("/sdmetrics/timer/86400001", "ms", "86400001", day);
     let statuses = "ok, warning, critical or unknown";
     check("/sdmetrics/check/fine", "status", "fine", statuses);
+    let hundred = "a whole number from 1 to 100";
+    for name in ["times", "different"] {
+        for bad in ["0", "101", "-1", "1.5", "ten", ""] {
+            let path = format!("/sdmetrics/set/ana?{name}={bad}");
+            check(&path, name, bad, hundred);
+        }
+    }
+    let both = "/sdmetrics/set/ana?times=2&different=3";
+    check(both, "different", "3", "nothing beside times");
     let rate = "a number over 0 and up to 1";
+    check("/sdmetrics/set/ana?times=2&rate=2", "rate", "2", rate);
     check("/sdmetrics/gauge/1?rate=0", "rate", "0", rate);
 }
 

@@ -14,7 +14,11 @@ const ROOMS: &[Room] = &[
     ("identity", &[], &["fastrand"]),
     ("worker", &["clock"], &["crossbeam_channel"]),
     ("http", &["clock"], &["httparse"]),
-    ("dogstatsd", &["worker", "clock", "identity"], &["fastrand"]),
+    (
+        "dogstatsd",
+        &["worker", "clock", "identity"],
+        &["fastrand", "foldhash", "hashbrown"],
+    ),
     (
         "trace",
         &["worker", "http", "clock", "identity"],
@@ -161,6 +165,7 @@ fn the_table_itself_keeps_the_walls() {
             ("tiny_http", &["server"][..]),
             ("crossbeam_channel", &["worker"]),
             ("chrono", &["log"]),
+            ("hashbrown", &["dogstatsd"]),
             ("httparse", &["http"]),
             ("rmp_serde", &["trace", "agent"]),
         ] {

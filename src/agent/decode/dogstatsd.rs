@@ -146,13 +146,20 @@ pub struct ServiceCheck<'a> {
 /// Reads a datagram line by line. Blank lines and a CR before a newline are tolerated; a bad line
 /// never costs its neighbours.
 pub fn datagram(bytes: &[u8]) -> impl Iterator<Item = Result<Message<'_>, LineError>> {
+    datagram_lines(bytes).map(|read| read.map(|(_, message)| message))
+}
+
+/// As [`datagram`], each message with the line it was read from.
+pub(in crate::agent) fn datagram_lines(
+    bytes: &[u8],
+) -> impl Iterator<Item = Result<(&str, Message<'_>), LineError>> {
     bytes
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .filter(|line| !line.is_empty())
         .map(|line| {
             let text = std::str::from_utf8(line).map_err(|_| Reason::NotUtf8);
-            text.and_then(message)
+            text.and_then(|text| message(text).map(|message| (text, message)))
                 .map_err(|reason| LineError::new(line, reason))
         })
 }

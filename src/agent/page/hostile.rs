@@ -169,6 +169,34 @@ impl Views for Hostile {
         }
     }
 
+    fn explain(&self, which: &Which) -> Metrics {
+        let mut all = self.metrics();
+        all.rows
+            .retain(|row| which.kind.is_empty() || row.kind == which.kind);
+        for row in &mut all.rows {
+            let lines = [false, true].map(|cut| RawLine {
+                text: h(),
+                bytes: u64::MAX,
+                cut,
+                time_unix_us: u64::MAX,
+            });
+            let bucket = MetricBucket {
+                start_unix_us: u64::MAX,
+                samples: u64::MAX,
+                total: Some(f64::INFINITY),
+                aggregates: vec![("avg", f64::NAN), ("p95", f64::NEG_INFINITY)],
+                members: vec![h(), h()],
+                capped: true,
+            };
+            row.explained = Some(Explained {
+                lines: lines.into(),
+                current: MetricBucket::default(),
+                finished: Some(bucket),
+            });
+        }
+        all
+    }
+
     fn logs(&self, _: &Query) -> Logs {
         Logs {
             rows: vec![log_row()],

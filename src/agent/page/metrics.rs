@@ -1,5 +1,6 @@
 //! Contexts and series, grouped by what they are.
 
+use super::explain;
 use super::figure::{Figure, bytes, duration, grouped, number};
 use super::html::{esc, html};
 use super::piece;
@@ -203,7 +204,11 @@ fn line(out: &mut String, row: &MetricRow, names: &[&'static str], now_unix_us: 
 
 fn name_cell(out: &mut String, row: &MetricRow) {
     let name = esc(&row.name);
-    html!(out, "<th scope=\"row\" class=\"wide\"><code>{name}</code> ");
+    out.push_str("<th scope=\"row\" class=\"wide\">");
+    match &*explain::href(row) {
+        "" => html!(out, "<code>{name}</code> "),
+        href => html!(out, "<a href=\"{href}\"><code>{name}</code></a> "),
+    }
     if row.source == "prometheus" {
         html!(out, "<small>{}</small> ", esc(&row.kind));
     }
@@ -217,7 +222,7 @@ fn name_cell(out: &mut String, row: &MetricRow) {
 }
 
 /// One figure of a row with its unit: a count of timings is not a time.
-fn figure(row: &MetricRow, name: &str, value: f64) -> Figure {
+pub(super) fn figure(row: &MetricRow, name: &str, value: f64) -> Figure {
     let counted = matches!(name, "rate" | "count" | "distinct");
     let fits = (0.0..1e9).contains(&value);
     match row.unit {
@@ -226,7 +231,7 @@ fn figure(row: &MetricRow, name: &str, value: f64) -> Figure {
         unit => Figure {
             digits: number(value),
             unit: match (name, unit) {
-                ("rate", _) => "/s",
+                ("rate" | "count", _) => "/s",
                 (_, "millisecond") if !counted => "ms",
                 (_, other) if !counted => other,
                 _ => "",

@@ -18,6 +18,7 @@
 //!     fn traces(&self, _: &Query) -> Traces { Traces::default() }
 //!     fn trace(&self, _: u64) -> Option<Trace> { None }
 //!     fn metrics(&self) -> Metrics { Metrics::default() }
+//!     fn explain(&self, _: &Which) -> Metrics { Metrics::default() }
 //!     fn logs(&self, _: &Query) -> Logs { Logs::default() }
 //!     fn errors(&self) -> Vec<ErrorGroup> { Vec::new() }
 //!     fn payloads(&self, _: &Query) -> Vec<PayloadRow> { Vec::new() }
@@ -36,9 +37,11 @@
 //! ```
 
 mod errors;
+mod explain;
 mod figure;
 mod frame;
 mod html;
+mod lesson;
 mod logs;
 mod metrics;
 mod overview;

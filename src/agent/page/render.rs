@@ -4,9 +4,9 @@ use super::frame::{Frame, Page, document};
 use super::html::esc;
 use super::piece::{ROWS_MAX, fnv1a};
 use super::views::Views;
-use super::{errors, logs, metrics, overview, payloads, settings, traces, waterfall};
+use super::{errors, explain, logs, metrics, overview, payloads, settings, traces, waterfall};
 use crate::agent::trace_id::parse_trace_id;
-use crate::agent::view::{Overview, Query};
+use crate::agent::view::{Overview, Query, Which};
 use crate::server::{Method, Reply, Request};
 
 /// Nothing but what this page serves itself: no inline script or style, no frame around it.
@@ -42,6 +42,10 @@ fn page(views: &dyn Views, request: &Request) -> Reply {
     let Some(page) = page else {
         return trace(views, &overview, request).unwrap_or_else(|| missing(&overview, path));
     };
+    let which = Which::of(|key| request.query_value(key));
+    if page == Page::Metrics && !which.name.is_empty() {
+        return explained(views, &overview, &which);
+    }
     let frame = Frame {
         page,
         title: page.name().to_string(),
@@ -84,6 +88,25 @@ fn trace(views: &dyn Views, overview: &Overview, request: &Request) -> Option<Re
     Some(guarded(Reply::html(200, document(&frame, overview))))
 }
 
+fn explained(views: &dyn Views, overview: &Overview, which: &Which) -> Reply {
+    let mut rows = views.explain(which).rows;
+    rows.retain(|row| row.explained.is_some());
+    let Some(first) = rows.first() else {
+        const NOT_HELD: &str = "No DogStatsD metric of this name, type and tags is held: it never \
+             arrived, or a bound was reached and the quietest were let go.";
+        return not_here(overview, Page::Metrics, &which.name, NOT_HELD);
+    };
+    let frame = Frame {
+        page: Page::Metrics,
+        title: first.name.clone(),
+        crumbs: explain::crumbs(first),
+        q: "",
+        kept: &[],
+        main: explain::main(overview.now_unix_us, &rows),
+    };
+    guarded(Reply::html(200, document(&frame, overview)))
+}
+
 fn missing(overview: &Overview, path: &str) -> Reply {
     const NOT_HELD: &str = "This trace is not held: it never arrived, or a bound was reached and \
          the oldest were let go.";
@@ -91,9 +114,13 @@ fn missing(overview: &Overview, path: &str) -> Reply {
         true => (Page::Traces, NOT_HELD),
         false => (Page::Overview, "There is no such page."),
     };
-    let (path, back, name) = (esc(path), page.path(), page.name());
+    not_here(overview, page, path, why)
+}
+
+fn not_here(overview: &Overview, page: Page, asked: &str, why: &str) -> Reply {
+    let (asked, back, name) = (esc(asked), page.path(), page.name());
     let main = format!(
-        "<section class=\"card empty\"><h2>Not here</h2><p><code>{path}</code></p><p>{why}</p>\
+        "<section class=\"card empty\"><h2>Not here</h2><p><code>{asked}</code></p><p>{why}</p>\
          <p><a href=\"{back}\">Back to {name}</a></p></section>"
     );
     let frame = Frame {

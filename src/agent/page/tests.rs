@@ -4,11 +4,14 @@ use super::hostile::Hostile;
 use super::render;
 use crate::server::{Reply, Request};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "/",
     "/traces?q=%22%3E%3Cimg%20src%3Dx%3E&limit=7",
     "/traces/7?span=%22%3E%3Cimg%3E",
     "/metrics",
+    "/metrics?name=%22%3E%3Cimg%20src%3Dx%3E",
+    "/metrics?name=x&type=set&tags=%22%3E%3Cimg%20src%3Dx%3E",
+    "/metrics?name=%22%3E%3Cimg%20src%3Dx%3E&type=%3Cimg",
     "/logs?q=%22%3E%3Cimg%20src%3Dx%3E&level=error",
     "/errors",
     "/payloads",
@@ -149,6 +152,10 @@ fn each_path_has_its_reply() {
     );
     check_reply("an id that is none", "GET", "/traces/x", NOT_HERE);
     check_reply("an empty id", "GET", "/traces//", NOT_HERE);
+    check_reply("a metric", "GET", "/metrics?name=x&type=set", PAGE);
+    let other = "/metrics?name=x&type=none";
+    check_reply("a metric that is not held", "GET", other, NOT_HERE);
+    check_reply("no name, no metric", "GET", "/metrics?name=", PAGE);
     check_reply("no such page", "GET", "/nowhere", NOT_HERE);
     check_reply("no such asset", "GET", "/assets/x.js", NOT_HERE);
     let css = (200, "text/css; charset=utf-8", Some("no-cache"));

@@ -1,6 +1,8 @@
 //! Where the pages take their values from.
 
-use crate::agent::view::{ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces};
+use crate::agent::view::{
+    ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces, Which,
+};
 
 /// Gives each page its values, as they stand now.
 pub trait Views: Send + Sync {
@@ -12,6 +14,8 @@ pub trait Views: Send + Sync {
     fn trace(&self, id: u64) -> Option<Trace>;
     /// Every context and series.
     fn metrics(&self) -> Metrics;
+    /// Those that are asked for, each with how its figures came about.
+    fn explain(&self, which: &Which) -> Metrics;
     /// The newest log lines that match.
     fn logs(&self, query: &Query) -> Logs;
     /// Every issue, most frequent first.

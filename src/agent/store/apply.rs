@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bounds::Bounds;
-use super::contexts::{LINE_BYTES_MAX, Limits};
+use super::contexts::{Limits, size_finding};
 use super::errors::Errors;
+use super::lines::Received;
 use super::logs::Logs;
 use super::metrics::Metrics;
 use super::payloads::{Brought, Payloads, Way};
 use super::traces::{Came, Traces, open};
-use crate::agent::decode::{Chunks, datagram, exposition};
-use crate::agent::view::{self, PayloadRow, Query};
+use crate::agent::decode::{Chunks, datagram_lines, exposition};
+use crate::agent::view::{self, PayloadRow, Query, Which};
 use crate::clock::Clock;
 use crate::worker::{Fill, FlushError, Job, Why};
 
@@ -222,10 +223,11 @@ impl Store {
     fn datagram(&self, bytes: &[u8], mut row: PayloadRow) {
         let (mut bad_lines, mut too_long_bytes) = (0, None);
         let mut metrics = locked(&self.metrics);
-        for message in datagram(bytes) {
-            match message {
-                Ok(message) => {
-                    let taken = metrics.take(&message, row.time_unix_us);
+        let time_unix_us = row.time_unix_us;
+        for read in datagram_lines(bytes) {
+            match read {
+                Ok((line, message)) => {
+                    let taken = metrics.take(&message, Received { line, time_unix_us });
                     row.points += taken.samples;
                     too_long_bytes = taken.too_long_bytes.or(too_long_bytes);
                 }
@@ -313,6 +315,10 @@ impl Store {
         locked(&self.metrics).view(now_unix_us)
     }
 
+    pub(crate) fn explain(&self, now_unix_us: u64, which: &Which) -> view::Metrics {
+        locked(&self.metrics).explain(now_unix_us, which)
+    }
+
     pub(crate) fn list_logs(&self, query: &Query) -> view::Logs {
         let held = locked(&self.logs).held();
         held.list(query)
@@ -376,20 +382,6 @@ impl Store {
                 locked(&self.payloads).pipeline(way, evicted, now_unix_us)
             })
             .to_vec()
-    }
-}
-
-/// What an Agent with its usual buffer (`dogstatsd_buffer_size`) would have made of it.
-fn size_finding(datagram_bytes: usize, too_long_bytes: Option<usize>) -> Option<String> {
-    let cut = datagram_bytes > LINE_BYTES_MAX;
-    match too_long_bytes {
-        Some(bytes) => Some(format!(
-            "a line's texts take {bytes} bytes: over {LINE_BYTES_MAX} it is counted, not kept"
-        )),
-        None if cut => Some(format!(
-            "{datagram_bytes} bytes: the Agent cuts a datagram at {LINE_BYTES_MAX} (dogstatsd_buffer_size)"
-        )),
-        None => None,
     }
 }
 

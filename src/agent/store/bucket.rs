@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::agent::decode::Kind;
+use crate::agent::view::MetricBucket;
 
 /// Length of the Agent's buckets, aligned to the wall clock.
 pub(crate) const BUCKET_SECONDS: u64 = 10;
@@ -25,6 +26,38 @@ pub(crate) enum Bucket {
 pub(crate) struct Members {
     hashes: HashSet<u64>,
     shown: Shown,
+    /// One came for which there was no room.
+    capped: bool,
+}
+
+/// A bucket without what it was computed from.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    /// In Unix seconds.
+    start: u64,
+    samples: u64,
+    total: Option<f64>,
+    pub(crate) aggregates: Vec<(&'static str, f64)>,
+    pub(crate) members: Shown,
+    capped: bool,
+}
+
+impl Summary {
+    pub(crate) fn view(&self) -> MetricBucket {
+        MetricBucket {
+            start_unix_us: self.start * 1_000_000,
+            samples: self.samples,
+            total: self.total,
+            aggregates: self.aggregates.clone(),
+            members: self.members.texts.clone(),
+            capped: self.capped,
+        }
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        self.aggregates.capacity() * size_of::<(&str, f64)>() + self.members.bytes()
+    }
 }
 
 /// The first few members as text.
@@ -38,8 +71,10 @@ impl Shown {
     fn push(&mut self, member: &str) {
         if self.texts.len() < MEMBERS_SHOWN_MAX {
             let text = &member[..member.floor_char_boundary(MEMBER_BYTES_MAX)];
+            let cut = if text.len() < member.len() { "…" } else { "" };
+            let text = [text, cut].concat();
             self.bytes += text.len();
-            self.texts.push(text.to_string());
+            self.texts.push(text);
         }
     }
 
@@ -90,7 +125,10 @@ impl Bucket {
         let Bucket::Set(members) = self else { return };
         let mut hasher = DefaultHasher::new();
         member.hash(&mut hasher);
-        if room && members.hashes.insert(hasher.finish()) {
+        let hash = hasher.finish();
+        if !room {
+            members.capped |= !members.hashes.contains(&hash);
+        } else if members.hashes.insert(hash) {
             members.shown.push(member);
         }
     }
@@ -111,11 +149,27 @@ impl Bucket {
         }
     }
 
-    /// Leaves it without texts.
-    pub(crate) fn take_shown(&mut self) -> Shown {
-        match self {
-            Bucket::Set(members) => std::mem::take(&mut members.shown),
-            _ => Shown::default(),
+    /// What is shown of it when it is over; it began at `start` and took so many samples.
+    pub(crate) fn summary(&self, kind: Kind, start: u64, samples: u64) -> Summary {
+        let (total, shown, capped) = match self {
+            Bucket::Count(sum) => (Some(*sum), Shown::default(), false),
+            Bucket::Gauge(_) => (None, Shown::default(), false),
+            Bucket::Set(members) => {
+                let distinct = members.hashes.len() as f64;
+                (Some(distinct), members.shown.clone(), members.capped)
+            }
+            Bucket::Values(values) => {
+                let capped = values.seen > values.kept.len() as u64;
+                (Some(values.weight), Shown::default(), capped)
+            }
+        };
+        Summary {
+            start,
+            samples,
+            total,
+            aggregates: self.aggregates(kind),
+            members: shown,
+            capped,
         }
     }
 
@@ -170,34 +224,34 @@ impl Values {
         }
         let mut sorted = self.kept.clone();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let at = |fraction| percentile(&sorted, fraction).unwrap_or(self.max);
+        let at = |percent| percentile(&sorted, percent).unwrap_or(self.max);
         if kind == Kind::Distribution {
             let names = [
-                ("p50", 0.5),
-                ("p75", 0.75),
-                ("p90", 0.9),
-                ("p95", 0.95),
-                ("p99", 0.99),
+                ("p50", 50.0),
+                ("p75", 75.0),
+                ("p90", 90.0),
+                ("p95", 95.0),
+                ("p99", 99.0),
             ];
-            return names.map(|(name, fraction)| (name, at(fraction))).to_vec();
+            return names.map(|(name, percent)| (name, at(percent))).to_vec();
         }
         vec![
             ("avg", self.weighted_sum / self.weight),
-            ("count", self.weight),
-            ("median", at(0.5)),
-            ("p95", at(0.95)),
+            ("count", self.weight / BUCKET_SECONDS as f64),
+            ("median", at(50.0)),
+            ("95percentile", at(95.0)),
             ("max", self.max),
         ]
     }
 }
 
-/// Nearest rank over weights.
-fn percentile(sorted: &[(f64, f64)], fraction: f64) -> Option<f64> {
+/// Nearest rank over weights, as in the Agent's `pkg/metrics/histogram.go`; of whole numbers it is exact.
+fn percentile(sorted: &[(f64, f64)], percent: f64) -> Option<f64> {
     let total: f64 = sorted.iter().map(|(_, weight)| weight).sum();
     let mut below = 0.0;
     let found = sorted.iter().find(|(_, weight)| {
         below += weight;
-        below >= fraction * total
+        100.0 * below >= percent * total
     });
     found.or(sorted.last()).map(|(value, _)| *value)
 }
@@ -239,9 +293,9 @@ mod tests {
             &hundred,
             &[
                 ("avg", 50.5),
-                ("count", 100.0),
+                ("count", 10.0),
                 ("median", 50.0),
-                ("p95", 95.0),
+                ("95percentile", 95.0),
                 ("max", 100.0),
             ],
         );
@@ -263,9 +317,9 @@ mod tests {
             &[(-1.0, 9.0), (-2.0, 1.0)],
             &[
                 ("avg", -1.1),
-                ("count", 10.0),
+                ("count", 1.0),
                 ("median", -1.0),
-                ("p95", -1.0),
+                ("95percentile", -1.0),
                 ("max", -1.0),
             ],
         );
@@ -283,11 +337,52 @@ mod tests {
             (bucket.members(), bucket.held()),
             (&["a", "b", "\u{e9}"].map(String::from)[..], 3)
         );
+        let mut long = Bucket::new(Kind::Set);
+        long.member(&"x".repeat(MEMBER_BYTES_MAX), true);
+        long.member(&"x".repeat(MEMBER_BYTES_MAX + 1), true);
+        let whole = "x".repeat(MEMBER_BYTES_MAX);
+        let cut = format!("{whole}…");
+        assert_eq!(long.members(), [whole, cut], "two members, one cut");
         (0..100).for_each(|n| bucket.member(&n.to_string(), true));
         assert_eq!(
             (bucket.members().len(), bucket.held()),
             (MEMBERS_SHOWN_MAX, 103)
         );
+    }
+
+    #[track_caller]
+    fn check_summary(
+        rule: &str,
+        bucket: &Bucket,
+        kind: Kind,
+        expected: (Option<f64>, usize, bool),
+    ) {
+        let view = bucket.summary(kind, 1_700_000_010, 7).view();
+        let seen = (view.total, view.members.len(), view.capped);
+        assert_eq!(seen, expected, "{rule}");
+        assert_eq!(view.aggregates, bucket.aggregates(kind), "{rule}");
+        let known = (view.start_unix_us, view.samples);
+        assert_eq!(known, (1_700_000_010_000_000, 7), "{rule}");
+    }
+
+    #[test]
+    fn a_summary_tells_what_the_figures_are_made_of() {
+        let mut count = Bucket::new(Kind::Count);
+        count.number(3.0, 2.0, true);
+        check_summary("a sum", &count, Kind::Count, (Some(6.0), 0, false));
+        let gauge = Bucket::new(Kind::Gauge);
+        check_summary("no sum", &gauge, Kind::Gauge, (None, 0, false));
+        let mut timing = Bucket::new(Kind::Timing);
+        timing.number(5.0, 4.0, true);
+        check_summary("weights", &timing, Kind::Timing, (Some(4.0), 0, false));
+        timing.number(5.0, 1.0, false);
+        check_summary("a sample", &timing, Kind::Timing, (Some(5.0), 0, true));
+        let mut set = Bucket::new(Kind::Set);
+        set.member("ana", true);
+        set.member("ana", false);
+        check_summary("a known member", &set, Kind::Set, (Some(1.0), 1, false));
+        set.member("ben", false);
+        check_summary("no room", &set, Kind::Set, (Some(1.0), 1, true));
     }
 
     #[test]

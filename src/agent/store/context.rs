@@ -1,10 +1,11 @@
 //! One DogStatsD context: its points, its bucket, what it costs.
 
-use super::bucket::{BUCKET_SECONDS, Bucket, MEMBERS_SHOWN_MAX, Shown};
+use super::bucket::{BUCKET_SECONDS, Bucket, MEMBERS_SHOWN_MAX, Summary};
 use super::contexts::Limits;
 use super::history::History;
+use super::lines::{Lines, Received};
 use crate::agent::decode::{Kind, Metric, Values};
-use crate::agent::view::MetricRow;
+use crate::agent::view::{Explained, MetricRow};
 
 /// Slot of the map, of which half may be spare, and what the allocator adds to the key.
 const OVERHEAD_BYTES: usize = 2 * size_of::<(Box<str>, Context)>() + 16;
@@ -17,8 +18,11 @@ pub(crate) struct Context {
     /// Start of the bucket in Unix seconds.
     start: u64,
     bucket: Bucket,
-    finished: Vec<(&'static str, f64)>,
-    finished_members: Shown,
+    /// Samples in it; a point with a time of its own is none.
+    samples: u64,
+    /// The last one of which the Agent sends something.
+    finished: Option<Summary>,
+    lines: Lines,
     history: History,
     last_seen_unix_us: u64,
     /// Order of the newest point among those of all contexts.
@@ -59,8 +63,9 @@ impl Context {
             value: 0.0,
             start: 0,
             bucket: Bucket::new(kind),
-            finished: Vec::new(),
-            finished_members: Shown::default(),
+            samples: 0,
+            finished: None,
+            lines: Lines::default(),
             history: History::default(),
             last_seen_unix_us: 0,
             touched: 0,
@@ -72,8 +77,8 @@ impl Context {
         OVERHEAD_BYTES
             + key.len()
             + self.bucket.bytes()
-            + self.finished.capacity() * size_of::<(&str, f64)>()
-            + self.finished_members.bytes()
+            + self.finished.as_ref().map_or(0, Summary::bytes)
+            + self.lines.bytes()
             + self.history.bytes()
     }
 
@@ -89,31 +94,49 @@ impl Context {
 
     /// Closes the bucket if `second` lies behind it.
     pub(crate) fn roll(&mut self, second: u64, held: &mut usize) {
-        let start = second - second % BUCKET_SECONDS;
+        let start = bucket_start(second);
         if start <= self.start {
             return;
         }
-        *held -= self.bucket.held();
-        let mut bucket = std::mem::replace(&mut self.bucket, Bucket::new(self.kind));
-        if self.start > 0 && self.has_samples() {
-            self.finished = bucket.aggregates(self.kind);
-            self.finished_members = bucket.take_shown();
-        } else if self.kind == Kind::Count && self.points > 0 {
-            // The Agent goes on sending 0 for a count that is quiet; the others just end.
-            self.finished = vec![("rate", 0.0)];
+        if let Some(closed) = self.closed(start) {
+            self.finished = Some(closed);
         }
+        *held -= self.bucket.held();
+        self.bucket = Bucket::new(self.kind);
+        self.samples = 0;
         self.start = start;
     }
 
-    fn has_samples(&self) -> bool {
-        self.last_seen_unix_us / 1_000_000 >= self.start
+    /// What the bucket leaves behind if one that begins at `start` comes after it.
+    fn closed(&self, start: u64) -> Option<Summary> {
+        if start <= self.start {
+            return None;
+        }
+        let follows = start == self.start + BUCKET_SECONDS;
+        match self.kind {
+            // The Agent goes on sending 0 for a count that is quiet; the others just end.
+            Kind::Count if self.points > 0 && !(follows && self.samples > 0) => {
+                let quiet = Bucket::new(self.kind);
+                Some(quiet.summary(self.kind, start - BUCKET_SECONDS, 0))
+            }
+            _ if self.samples > 0 => Some(self.bucket.summary(self.kind, self.start, self.samples)),
+            _ => None,
+        }
     }
 
-    pub(crate) fn take(&mut self, metric: &Metric<'_>, time_unix_us: u64, room: &mut Room<'_>) {
+    pub(crate) fn take(
+        &mut self,
+        metric: &Metric<'_>,
+        received: Received<'_>,
+        room: &mut Room<'_>,
+    ) {
+        let time_unix_us = received.time_unix_us;
         self.last_seen_unix_us = time_unix_us;
+        self.lines.push(received);
         match &metric.values {
             Values::Member(member) => {
                 self.points += 1;
+                self.samples += 1;
                 let before = self.bucket.held();
                 self.bucket
                     .member(member, room.is_left(before, room.limits.members_max));
@@ -134,6 +157,7 @@ impl Context {
         self.points += 1;
         // A point with a time of its own passes the Agent's aggregation by.
         if metric.timestamp.is_none() {
+            self.samples += 1;
             let before = self.bucket.held();
             let is_left = room.is_left(before, room.limits.values_max);
             self.bucket.number(number, weight, is_left);
@@ -148,11 +172,12 @@ impl Context {
         }
     }
 
-    pub(crate) fn row(&self, key: &str, second: u64) -> MetricRow {
-        let over = self.start + BUCKET_SECONDS <= second;
-        let show_current = over && self.has_samples() || self.finished.is_empty();
+    /// `explain`: with how it came about.
+    pub(crate) fn row(&self, key: &str, second: u64, explain: bool) -> MetricRow {
+        let closed = self.closed(bucket_start(second));
+        let finished = closed.as_ref().or(self.finished.as_ref());
         let mut members = self.bucket.members().to_vec();
-        members.extend(self.finished_members.texts().iter().cloned());
+        members.extend(finished.iter().flat_map(|f| f.members.texts().to_vec()));
         members.sort();
         members.dedup();
         members.truncate(MEMBERS_SHOWN_MAX);
@@ -165,9 +190,9 @@ impl Context {
             tags: parts.collect(),
             points: self.points,
             value: self.value,
-            aggregates: match show_current {
-                true => self.bucket.aggregates(self.kind),
-                false => self.finished.clone(),
+            aggregates: match finished {
+                Some(finished) => finished.aggregates.clone(),
+                None => self.bucket.aggregates(self.kind),
             },
             members,
             history: self.history.view(),
@@ -178,8 +203,26 @@ impl Context {
                 unit(&name)
             },
             name,
+            explained: explain.then(|| Explained {
+                lines: self.lines.view(),
+                current: self.current(second).view(),
+                finished: finished.map(Summary::view),
+            }),
         }
     }
+
+    /// The bucket that `second` lies in; empty where nothing has come since the last one.
+    fn current(&self, second: u64) -> Summary {
+        let start = bucket_start(second).max(self.start);
+        match start == self.start {
+            true => self.bucket.summary(self.kind, start, self.samples),
+            false => Bucket::new(self.kind).summary(self.kind, start, 0),
+        }
+    }
+}
+
+fn bucket_start(second: u64) -> u64 {
+    second - second % BUCKET_SECONDS
 }
 
 /// Samples that one stands for. A gauge and a set take no rate; a count with a time of its own

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::context::{Context, Room, weight, write_key};
+use super::lines::Received;
 use super::quietest::quietest;
 use crate::agent::decode::{Kind, Metric, Values};
 
@@ -70,7 +71,7 @@ impl Contexts {
     }
 
     /// Takes one line.
-    pub(crate) fn take(&mut self, metric: &Metric<'_>, time_unix_us: u64) -> Taken {
+    pub(crate) fn take(&mut self, metric: &Metric<'_>, received: Received<'_>) -> Taken {
         let samples = match &metric.values {
             Values::Numbers(numbers) => numbers.len() as u64,
             Values::Member(_) => 1,
@@ -81,7 +82,7 @@ impl Contexts {
         let length = key.len();
         let too_long_bytes = (length > LINE_BYTES_MAX).then_some(length);
         if too_long_bytes.is_none() {
-            self.add(&key, metric, time_unix_us);
+            self.add(&key, metric, received);
             self.key = key;
         } else {
             // The long key goes, so that it is not what every later look-up holds.
@@ -94,7 +95,7 @@ impl Contexts {
         }
     }
 
-    fn add(&mut self, key: &str, metric: &Metric<'_>, time_unix_us: u64) {
+    fn add(&mut self, key: &str, metric: &Metric<'_>, received: Received<'_>) {
         if !self.contexts.contains_key(key) {
             let context = Context::new(metric.kind);
             let weight = context.weight(key);
@@ -105,13 +106,13 @@ impl Contexts {
         self.touched += 1;
         if let Some(context) = self.contexts.get_mut(key) {
             let before = context.weight(key);
-            context.roll(time_unix_us / 1_000_000, &mut self.held);
+            context.roll(received.time_unix_us / 1_000_000, &mut self.held);
             let mut room = Room {
                 limits: self.limits,
                 held: &mut self.held,
             };
             context.touched = self.touched;
-            context.take(metric, time_unix_us, &mut room);
+            context.take(metric, received, &mut room);
             self.bytes = self.bytes - before + context.weight(key);
         }
         self.make_room(0, 0);
@@ -186,11 +187,25 @@ impl Contexts {
     }
 }
 
+/// What an Agent with its usual buffer (`dogstatsd_buffer_size`) would have made of it.
+pub(crate) fn size_finding(datagram_bytes: usize, too_long_bytes: Option<usize>) -> Option<String> {
+    let cut = datagram_bytes > LINE_BYTES_MAX;
+    match too_long_bytes {
+        Some(bytes) => Some(format!(
+            "a line's texts take {bytes} bytes: over {LINE_BYTES_MAX} it is counted, not kept"
+        )),
+        None if cut => Some(format!(
+            "{datagram_bytes} bytes: the Agent cuts a datagram at {LINE_BYTES_MAX} (dogstatsd_buffer_size)"
+        )),
+        None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::decode::{Message, datagram};
-    use crate::agent::view::MetricRow;
+    use crate::agent::decode::{Message, datagram, datagram_lines};
+    use crate::agent::view::{MetricBucket, MetricRow};
 
     const T: u64 = 1_700_000_000_000_000;
     const LIMITS: Limits = Limits {
@@ -201,11 +216,12 @@ mod tests {
     };
 
     fn send(contexts: &mut Contexts, second: u64, lines: &str) {
-        for message in datagram(lines.as_bytes()) {
-            let Ok(Message::Metric(metric)) = message else {
-                panic!("{message:?}")
+        for read in datagram_lines(lines.as_bytes()) {
+            let Ok((line, Message::Metric(metric))) = read else {
+                panic!("{read:?}")
             };
-            contexts.take(&metric, T + second * 1_000_000);
+            let time_unix_us = T + second * 1_000_000;
+            contexts.take(&metric, Received { line, time_unix_us });
         }
     }
 
@@ -213,7 +229,7 @@ mod tests {
         let second = T / 1_000_000 + second;
         let mut rows = contexts
             .iter()
-            .map(|(key, context)| context.row(key, second));
+            .map(|(key, context)| context.row(key, second, true));
         rows.find(|row| row.name == name).unwrap()
     }
 
@@ -256,6 +272,106 @@ mod tests {
             (contexts.held, &*row(&contexts, "who", 30).aggregates),
             (0, &[("distinct", 3.0)][..])
         );
+    }
+
+    /// Of the current and of the finished bucket: its start, its samples, its total, its figures.
+    type Told = (u64, u64, Option<f64>, Vec<(&'static str, f64)>);
+
+    fn told(bucket: &MetricBucket) -> Told {
+        let start = (bucket.start_unix_us - T) / 1_000_000;
+        let figures = bucket.aggregates.clone();
+        (start, bucket.samples, bucket.total, figures)
+    }
+
+    #[track_caller]
+    fn check_buckets(rule: &str, row: &MetricRow, current: Told, finished: Option<Told>) {
+        let explained = row.explained.as_ref().unwrap();
+        assert_eq!(told(&explained.current), current, "{rule}: current");
+        let seen = explained.finished.as_ref().map(told);
+        assert_eq!(seen, finished, "{rule}: finished");
+    }
+
+    #[test]
+    fn a_set_forgets_its_members_after_ten_seconds() {
+        let mut contexts = Contexts::new(LIMITS);
+        let distinct = |members| vec![("distinct", members)];
+        send(&mut contexts, 1, "who:ana|s\nwho:ana|s\nwho:ben|s");
+        let first = (0, 3, Some(2.0), distinct(2.0));
+        check_buckets("open", &row(&contexts, "who", 9), first.clone(), None);
+        let empty = |start| (start, 0, Some(0.0), distinct(0.0));
+        let over = row(&contexts, "who", 10);
+        check_buckets("over, before a tick", &over, empty(10), Some(first.clone()));
+        contexts.tick(T + 10_000_000);
+        let ticked = row(&contexts, "who", 10);
+        check_buckets("after a tick", &ticked, empty(10), Some(first.clone()));
+        send(&mut contexts, 11, "who:ana|s");
+        let second = (10, 1, Some(1.0), distinct(1.0));
+        let again = row(&contexts, "who", 12);
+        check_buckets("again", &again, second.clone(), Some(first));
+        let members = |bucket: &MetricBucket| bucket.members.clone();
+        let explained = again.explained.unwrap();
+        assert_eq!(members(&explained.current), ["ana"]);
+        assert_eq!(members(&explained.finished.unwrap()), ["ana", "ben"]);
+        contexts.tick(T + 60_000_000);
+        let quiet = row(&contexts, "who", 61);
+        check_buckets("quiet: nothing is sent", &quiet, empty(60), Some(second));
+        check_bytes("after all", &contexts);
+    }
+
+    #[test]
+    fn a_timing_fans_out_and_a_count_becomes_a_rate() {
+        let mut contexts = Contexts::new(Limits {
+            values_max: 100,
+            ..LIMITS
+        });
+        send(&mut contexts, 3, "op:10:20:30|ms|@0.5\nhits:3|c|@0.5");
+        send(&mut contexts, 12, "op:7|ms\nlevel:1|g\nlevel:2|g");
+        let five = |[avg, count, median, high, max]: [f64; 5]| {
+            let names = ["avg", "count", "median", "95percentile", "max"];
+            names
+                .into_iter()
+                .zip([avg, count, median, high, max])
+                .collect::<Vec<_>>()
+        };
+        let first = (0, 3, Some(6.0), five([20.0, 0.6, 20.0, 30.0, 30.0]));
+        let second = (10, 1, Some(1.0), five([7.0, 0.1, 7.0, 7.0, 7.0]));
+        check_buckets("timing", &row(&contexts, "op", 13), second, Some(first));
+        let rate = |rate| vec![("rate", rate)];
+        let quiet = (10, 0, Some(0.0), rate(0.0));
+        let hits = (0, 1, Some(6.0), rate(0.6));
+        check_buckets("count", &row(&contexts, "hits", 13), quiet, Some(hits));
+        contexts.tick(T + 21_000_000);
+        let zero = |start| (start, 0, Some(0.0), rate(0.0));
+        let hits = row(&contexts, "hits", 21);
+        check_buckets("a quiet count is 0", &hits, zero(20), Some(zero(10)));
+        let level = (10, 2, None, vec![("last", 2.0)]);
+        let empty = (20, 0, None, vec![]);
+        check_buckets("gauge", &row(&contexts, "level", 21), empty, Some(level));
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_as_they_came() {
+        let mut contexts = Contexts::new(LIMITS);
+        for n in 0..7 {
+            send(
+                &mut contexts,
+                n,
+                &format!("op:{n}:{n}|ms|#b,a|c:x\r\nother:{n}|g"),
+            );
+        }
+        let explained = row(&contexts, "op", 7).explained.unwrap();
+        let lines: Vec<_> = explained.lines.iter().map(|line| &*line.text).collect();
+        let newest = [6, 5, 4, 3, 2].map(|n| format!("op:{n}:{n}|ms|#b,a|c:x"));
+        assert_eq!(lines, newest);
+        assert_eq!(explained.lines[0].time_unix_us, T + 6_000_000);
+        send(
+            &mut contexts,
+            8,
+            &format!("who:{}|s", "\u{e9}".repeat(1_000)),
+        );
+        let line = row(&contexts, "who", 8).explained.unwrap().lines.remove(0);
+        assert_eq!((line.text.len(), line.bytes, line.cut), (512, 2_006, true));
+        check_bytes("with lines", &contexts);
     }
 
     #[test]
@@ -361,7 +477,8 @@ mod tests {
             let Some(Ok(Message::Metric(metric))) = datagram(line.as_bytes()).next() else {
                 panic!("{rule}")
             };
-            let taken = contexts.take(&metric, T);
+            let (line, time_unix_us) = (&*line, T);
+            let taken = contexts.take(&metric, Received { line, time_unix_us });
             assert_eq!(
                 (taken.samples, taken.too_long_bytes),
                 (2, expected),

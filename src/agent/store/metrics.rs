@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::contexts::{Contexts, LINE_BYTES_MAX, Limits, Taken};
+use super::lines::Received;
 use super::quietest::quietest;
 use super::series::AllSeries;
 use crate::agent::decode::{Event, Message, ServiceCheck};
-use crate::agent::view::{self, CheckRow, EventRow, MetricRow};
+use crate::agent::view::{self, CheckRow, EventRow, Explained, MetricBucket, MetricRow, Which};
 
 const EVENTS_MAX: usize = 100;
 const CHECKS_MAX: usize = 500;
@@ -51,9 +52,10 @@ impl Metrics {
     }
 
     /// Takes one line.
-    pub(crate) fn take(&mut self, message: &Message<'_>, time_unix_us: u64) -> Taken {
+    pub(crate) fn take(&mut self, message: &Message<'_>, received: Received<'_>) -> Taken {
+        let time_unix_us = received.time_unix_us;
         let (length, tags) = match message {
-            Message::Metric(metric) => return self.contexts.take(metric, time_unix_us),
+            Message::Metric(metric) => return self.contexts.take(metric, received),
             Message::Event(event) => (event.title.len() + event.text.len(), &event.tags),
             Message::Check(check) => (check.name.len() + check.message.len(), &check.tags),
         };
@@ -83,7 +85,23 @@ impl Metrics {
     }
 
     pub(crate) fn view(&self, now_unix_us: u64) -> view::Metrics {
-        let (rows, rows_left_out) = self.rows(now_unix_us);
+        self.with_others(self.rows(now_unix_us, None))
+    }
+
+    /// The rows that are asked for, with how they came about; events and checks where all is.
+    pub(crate) fn explain(&self, now_unix_us: u64, which: &Which) -> view::Metrics {
+        let (rows, overflow) = self.rows(now_unix_us, Some(which));
+        if *which == Which::default() {
+            return self.with_others((rows, overflow));
+        }
+        view::Metrics {
+            rows,
+            overflow,
+            ..view::Metrics::default()
+        }
+    }
+
+    fn with_others(&self, (rows, rows_left_out): (Vec<MetricRow>, u64)) -> view::Metrics {
         let (events, events_left_out) = bounded(self.events.iter(), |event| {
             let mut row = event.row.clone();
             row.tags = split(&event.tags);
@@ -105,32 +123,36 @@ impl Metrics {
         }
     }
 
-    /// Sorted by source, name, tags and type, as far as they fit; and how many did not.
-    fn rows(&self, now_unix_us: u64) -> (Vec<MetricRow>, u64) {
+    /// Sorted by source, name, tags and type, as far as they fit; and how many did not. `which`: those
+    /// alone, and with how they came about.
+    fn rows(&self, now_unix_us: u64, which: Option<&Which>) -> (Vec<MetricRow>, u64) {
         let second = now_unix_us / 1_000_000;
         let mut contexts: Vec<_> = self.contexts.iter().collect();
+        contexts.retain(|(key, _)| which.is_none_or(|which| key_fits(key, which)));
         contexts.sort_unstable_by_key(|(key, _)| *key);
         let mut series: Vec<_> = self.series.iter().collect();
         series.sort_unstable_by_key(|(key, _)| *key);
-        let all = contexts.len() + series.len();
         let contexts = contexts
             .into_iter()
-            .map(|(key, context)| context.row(key, second));
+            .map(|(key, context)| context.row(key, second, which.is_some()));
         let series = series.into_iter().map(|(_, series)| series.row());
-        let (mut bytes, mut long_bytes) = (0, 0);
-        let fitting = contexts.chain(series).filter(|row| {
-            let more = row_bytes(row);
+        let series = series.filter(|row| which.is_none_or(|which| row_fits(row, which)));
+        let (mut bytes, mut long_bytes, mut left_out) = (0, 0, 0);
+        let mut rows = Vec::new();
+        for row in contexts.chain(series) {
+            let more = row_bytes(&row);
             let more_long = if more > LONG_ROW_BYTES { more } else { 0 };
-            let fits = bytes + more <= ROWS_SHOWN_BYTES_MAX
+            let fits = rows.len() < ROWS_SHOWN_MAX
+                && bytes + more <= ROWS_SHOWN_BYTES_MAX
                 && long_bytes + more_long <= ROWS_SHOWN_BYTES_MAX / 2;
             if fits {
                 bytes += more;
                 long_bytes += more_long;
+                rows.push(row);
+            } else {
+                left_out += 1;
             }
-            fits
-        });
-        let rows: Vec<MetricRow> = fitting.take(ROWS_SHOWN_MAX).collect();
-        let left_out = (all - rows.len()) as u64;
+        }
         (rows, left_out)
     }
 
@@ -198,10 +220,29 @@ fn bounded<T, R>(
     (rows, left_out)
 }
 
+/// A context's key is its name, its sorted tags and its type, a line each.
+fn key_fits(key: &str, which: &Which) -> bool {
+    let (known_by, kind) = key.rsplit_once('\n').unwrap_or((key, ""));
+    let mut parts = known_by.split('\n');
+    which.fits(parts.next().unwrap_or(""), kind, parts)
+}
+
+fn row_fits(row: &MetricRow, which: &Which) -> bool {
+    which.fits(&row.name, &row.kind, row.tags.iter().map(String::as_str))
+}
+
 fn row_bytes(row: &MetricRow) -> usize {
     let texts = row.name.len() + tags_bytes(&row.tags) + tags_bytes(&row.members);
     let numbers = row.history.len() * size_of::<f64>() + row.aggregates.len() * 24;
-    size_of::<MetricRow>() + texts + numbers
+    let explained = row.explained.as_ref().map_or(0, explained_bytes);
+    size_of::<MetricRow>() + texts + numbers + explained
+}
+
+fn explained_bytes(explained: &Explained) -> usize {
+    let lines = explained.lines.iter().map(|line| line.text.len() + 48);
+    let bucket = |of: &MetricBucket| tags_bytes(&of.members) + of.aggregates.len() * 24;
+    let finished = explained.finished.as_ref().map_or(0, bucket);
+    lines.sum::<usize>() + bucket(&explained.current) + finished
 }
 
 /// A text of its own costs about as much again as a short tag.
@@ -212,7 +253,7 @@ fn tags_bytes(tags: &[String]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::decode::{datagram, exposition};
+    use crate::agent::decode::{datagram_lines, exposition};
 
     const LIMITS: Limits = Limits {
         contexts_max: 10,
@@ -222,9 +263,12 @@ mod tests {
     };
 
     fn take(metrics: &mut Metrics, lines: &str) -> Vec<Taken> {
-        let read = datagram(lines.as_bytes());
-        read.map(|message| metrics.take(&message.unwrap(), 7))
-            .collect()
+        let read = datagram_lines(lines.as_bytes());
+        let mut take = |(line, message)| {
+            let time_unix_us = 7;
+            metrics.take(&message, Received { line, time_unix_us })
+        };
+        read.map(|read| take(read.unwrap())).collect()
     }
 
     #[test]
@@ -244,6 +288,43 @@ mod tests {
         assert_eq!(view.events[0].tags, ["a", "b"]);
         assert_eq!((view.checks.len(), view.checks[0].status), (1, "ok"));
         assert_eq!((view.overflow, &view.checks[0].tags), (0, &Vec::new()));
+    }
+
+    #[test]
+    fn one_metric_can_be_asked_for_alone() {
+        let mut metrics = Metrics::new(LIMITS);
+        take(&mut metrics, "a:1|c|#y,x\na:1|c\na:1|g\nab:1|c\n_sc|db|0");
+        metrics.series.take("u", &exposition("a 1\n").unwrap(), 7);
+        let shown = |query: &[(&str, &str)]| {
+            let which = Which::of(|key| {
+                let pair = query.iter().find(|(name, _)| *name == key);
+                pair.map(|(_, value)| value.to_string())
+            });
+            let view = metrics.explain(7, &which);
+            assert_eq!(view.overflow, 0, "what is not asked for is not left out");
+            assert_eq!(view.checks.len(), usize::from(query.is_empty()));
+            let explained = view.rows.iter().filter(|row| row.explained.is_some());
+            (view.rows.len(), explained.count())
+        };
+        assert_eq!(shown(&[]), (5, 4));
+        assert_eq!(
+            shown(&[("name", "a")]),
+            (4, 3),
+            "whole names, of both kinds"
+        );
+        assert_eq!(shown(&[("name", "a"), ("type", "count")]), (2, 2));
+        assert_eq!(shown(&[("name", "a"), ("tags", "x,y")]), (1, 1));
+        assert_eq!(
+            shown(&[("name", "a"), ("type", "count"), ("tags", "")]),
+            (1, 1)
+        );
+        assert_eq!(shown(&[("name", "none")]), (0, 0));
+        let bare = metrics
+            .view(7)
+            .rows
+            .into_iter()
+            .all(|row| row.explained.is_none());
+        assert!(bare, "the list goes without");
     }
 
     #[test]

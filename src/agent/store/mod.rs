@@ -15,6 +15,7 @@ mod errors;
 mod fingerprint;
 mod history;
 mod latencies;
+mod lines;
 mod logs;
 mod metrics;
 mod payloads;

@@ -156,6 +156,7 @@ impl One<'_> {
             last_seen_unix_us: series.last_seen_unix_us,
             unit: unit(&name),
             name,
+            explained: None,
         }
     }
 }

@@ -26,7 +26,9 @@ pub(in crate::api) fn page(_: &Services, request: &Request, _: &Params) -> Resul
             purpose = route.purpose,
         );
     }
-    html.push_str("</tbody></table></main></body></html>\n");
+    html.push_str("</tbody></table>");
+    html.push_str(WHY_ONE);
+    html.push_str("</main></body></html>\n");
     Ok(Reply::html(200, html).with_header("Content-Security-Policy", POLICY))
 }
 
@@ -64,16 +66,27 @@ const HEAD: &str = "<!doctype html>
 <table><thead><tr><th scope=\"col\">route</th><th scope=\"col\">emits</th></tr></thead><tbody>
 ";
 
+/// The tag makes it a set of its own, which no other request adds to; the first link's visitor is one of
+/// the second's, so that both within 10 seconds are still ten.
+const WHY_ONE: &str = "<h2>Why does a set send 1?</h2>
+<p>The Agent counts distinct members in 10 seconds and then forgets them; the value is a member's name, not a number.
+Send some, then look at testapi.set on the local agent's page, under Metrics. (The client here makes one line of a member
+that comes ten times within two seconds; of ten lines the Agent would make the same.)</p>
+<p><a class=\"try\" href=\"/sdmetrics/set/visitor-1?times=10&amp;tags=from:you\">same visitor x10</a> the set stays 1</p>
+<p><a class=\"try\" href=\"/sdmetrics/set/visitor?different=10&amp;tags=from:you\">10 different visitors</a> it becomes 10</p>
+";
+
 const STYLE: &str = ":root{color-scheme:light dark;--bg:#f7f7f5;--surface:#fff;--line:#e4e2dc;--text:#1c1c1a;--muted:#6d6b65;--accent:#4f46c8}
 @media (prefers-color-scheme:dark){:root{--bg:#121315;--surface:#191b1e;--line:#2b2e33;--text:#e9e7e2;--muted:#98968f;--accent:#a59bff}}
 body{margin:0;background:var(--bg);color:var(--text);font:13px/1.5 system-ui,sans-serif}
 main{max-width:920px;margin:24px auto;padding:0 16px}
-h1{font-size:22px;margin:0 0 4px}p{color:var(--muted);margin:0 0 16px}
+h1{font-size:22px;margin:0 0 4px}h2{font-size:15px;margin:24px 0 4px}p{color:var(--muted);margin:0 0 16px}
 table{width:100%;border-collapse:collapse;background:var(--surface);border:1px solid var(--line);border-radius:8px}
 th{font-weight:400;color:var(--muted);font-size:12px;text-align:left}
 th,td{padding:8px 12px;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child td{border-bottom:0}
-a{color:var(--accent);font-family:ui-monospace,monospace;text-decoration:none}a:hover,a:focus-visible{text-decoration:underline}
+td a{overflow-wrap:anywhere}a{color:var(--accent);font-family:ui-monospace,monospace;text-decoration:none}a:hover,a:focus-visible{text-decoration:underline}
+a.try{display:inline-block;margin:0 4px 0 0;padding:3px 9px;font-family:inherit;background:var(--surface);border:1px solid var(--line);border-radius:6px}
 ";
 
 #[cfg(test)]
@@ -91,6 +104,25 @@ mod tests {
             ("application/json;q=zero", false),
         ] {
             assert_eq!(prefers_json(accept), json, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn its_links_lead_to_routes() {
+        let router = ROUTES
+            .iter()
+            .fold(crate::server::Router::new(), |router, route| {
+                router.route(route.pattern, ())
+            });
+        let links: Vec<&str> = WHY_ONE
+            .split("href=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('?').next())
+            .collect();
+        assert_eq!(links.len(), 2);
+        for link in links {
+            let pattern = router.find(link).map(|found| found.pattern);
+            assert_eq!(pattern, Some("/sdmetrics/set/{member}"), "{link}");
         }
     }
 

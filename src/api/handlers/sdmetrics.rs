@@ -5,13 +5,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::api::segment::{number, signed};
+use crate::api::segment::{number, signed, whole_asked};
 use crate::api::{Fault, Refusal, Services};
 use crate::dogstatsd::{Event, Sample, ServiceCheck, Status};
 use crate::server::{Params, Reply, Request};
 
 /// Longest timing, in milliseconds: a day.
 const TIMER_MS_MAX: f64 = 86_400_000.0;
+/// Most samples that one request asks for.
+const SAMPLES_MAX: u64 = 100;
 
 /// What the query adds to a sample.
 struct Extras {
@@ -50,6 +52,11 @@ impl Extras {
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect()
     }
+
+    fn texts(&self) -> Vec<String> {
+        let tags = self.tags.iter().map(|(k, v)| format!("{k}:{v}"));
+        tags.collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -76,12 +83,11 @@ fn emit(
         sample = sample.rate(rate);
     }
     let taken = services.statsd_enabled & taken(services.statsd.offer(&sample))?;
-    let tags = extras.tags.iter().map(|(k, v)| format!("{k}:{v}"));
     let said = Said {
         emitted: kind,
         metric,
         value,
-        tags: tags.collect(),
+        tags: extras.texts(),
         rate: extras.rate,
         taken,
     };
@@ -128,14 +134,67 @@ pub(in crate::api) fn gauge(s: &Services, r: &Request, p: &Params) -> Result<Rep
     )
 }
 
+/// `?times=N` offers the member N times, `?different=N` each of `<member>-1` to `<member>-N` once.
 pub(in crate::api) fn set(s: &Services, r: &Request, p: &Params) -> Result<Reply, Fault> {
     let member = p.value("member");
-    emit(
-        s,
-        r,
-        Sample::set("testapi.set", member),
-        ("set", "testapi.set", json!(member)),
-    )
+    let asked = |name| whole_asked(r, name, 1, SAMPLES_MAX);
+    match (asked("times")?, asked("different")?) {
+        (None, None) => {
+            let sample = Sample::set("testapi.set", member);
+            emit(s, r, sample, ("set", "testapi.set", json!(member)))
+        }
+        (Some(times), None) => emit_members(s, r, &[member.to_string()], times),
+        (None, Some(different)) => {
+            let members = (1..=different).map(|n| format!("{member}-{n}"));
+            emit_members(s, r, &members.collect::<Vec<_>>(), 1)
+        }
+        (Some(_), Some(different)) => {
+            let (got, takes) = (different.to_string(), "nothing beside times");
+            Err(Refusal::segment("different", &got, takes).into())
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SaidMembers<'a> {
+    emitted: &'static str,
+    metric: &'static str,
+    members: &'a [String],
+    /// Of each member.
+    times: u64,
+    tags: Vec<String>,
+    rate: Option<f64>,
+    /// Samples that the client took.
+    taken: u64,
+}
+
+fn emit_members(
+    services: &Services,
+    request: &Request,
+    members: &[String],
+    times: u64,
+) -> Result<Reply, Fault> {
+    let extras = Extras::of(request)?;
+    let pairs = extras.pairs();
+    let mut count = 0;
+    // The last is the longest: if one is refused it is that, and nothing was sent.
+    for member in members.iter().rev() {
+        let sample = Sample::set("testapi.set", member).tags(&pairs);
+        let sample = sample.rate(extras.rate.unwrap_or(1.0));
+        for _ in 0..times {
+            count += u64::from(services.statsd_enabled & taken(services.statsd.offer(&sample))?);
+        }
+    }
+    let said = SaidMembers {
+        emitted: "set",
+        metric: "testapi.set",
+        members,
+        times,
+        tags: extras.texts(),
+        rate: extras.rate,
+        taken: count,
+    };
+    Ok(Reply::json(200, &said))
 }
 
 pub(in crate::api) fn histogram(s: &Services, r: &Request, p: &Params) -> Result<Reply, Fault> {
