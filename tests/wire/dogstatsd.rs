@@ -622,7 +622,7 @@ fn the_client_tells_of_itself_every_ten_seconds() {
     };
     let (clock, hand) = Clock::manual(1_795_344_502_616_000_000);
     let (client, _guard) = dogstatsd::start(options, &dev(), clock).unwrap();
-    let mut received = || {
+    let received = || {
         client.flush(DEADLINE).unwrap();
         let mut buffer = [0; 8_192];
         let length = agent.recv(&mut buffer).unwrap();
