@@ -18,6 +18,7 @@
 
 mod parse;
 mod settings;
+mod values;
 mod vars;
 
 pub use parse::{Problem, parse};

@@ -222,6 +222,34 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_of_dogstatsd_are_settings() {
+        let pairs = [
+            ("TESTAPI_DOGSTATSD_WINDOW", "5"),
+            ("TESTAPI_DOGSTATSD_CONTEXTS", "7"),
+            ("TESTAPI_DOGSTATSD_SET_MEMBERS", "8"),
+            ("TESTAPI_DOGSTATSD_VALUES", "9"),
+            ("TESTAPI_DOGSTATSD_QUEUE_BYTES", "65536"),
+            ("TESTAPI_DOGSTATSD_BACKLOG_BYTES", "70000"),
+            ("TESTAPI_DOGSTATSD_TELEMETRY", "off"),
+        ];
+        let (settings, problems) = parse(pairs, &|_| false);
+        assert!(problems.is_empty(), "{problems:?}");
+        let options = settings.dogstatsd();
+        assert_eq!(options.flush_interval.as_secs(), 5);
+        let bounds = (
+            options.contexts_max,
+            options.set_members_max,
+            options.values_max,
+        );
+        assert_eq!(bounds, (7, 8, 9));
+        assert_eq!(
+            (options.queue_bytes_max, options.backlog_bytes_max),
+            (65_536, 70_000)
+        );
+        assert!(!options.telemetry);
+    }
+
+    #[test]
     fn a_bad_value_is_told_with_what_is_allowed_and_what_holds() {
         problem(
             "DD_TRACE_ENABLED",
@@ -242,6 +270,11 @@ mod tests {
             "DD_TRACE_AGENT_TIMEOUT_SECONDS",
             "NaN",
             "DD_TRACE_AGENT_TIMEOUT_SECONDS=\"NaN\": takes seconds, over 0 to 60; kept 2",
+        );
+        problem(
+            "TESTAPI_DOGSTATSD_WINDOW",
+            "3",
+            "TESTAPI_DOGSTATSD_WINDOW=\"3\": takes 1, 2, 5 or 10 seconds; kept 2",
         );
         problem(
             "TESTAPI_WORKERS",

@@ -1,10 +1,9 @@
 //! The table.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use super::Settings;
-use crate::dogstatsd::Cardinality;
+use super::values::{boolean, cardinality, host, port, seconds, set, tags, whole, window};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +206,60 @@ pub const VARS: &[Var] = &[
         read: |s, v| set(&mut s.dogstatsd.enabled, boolean(v).map(|off| !off)),
     },
     Var {
+        name: "TESTAPI_DOGSTATSD_WINDOW",
+        default: "2",
+        takes: "1, 2, 5 or 10 seconds",
+        help: "time that counts, gauges and sets are added up before they are sent; divides the Agent's ten seconds",
+        read: |s, v| set(&mut s.dogstatsd.flush_interval, window(v)),
+    },
+    Var {
+        name: "TESTAPI_DOGSTATSD_CONTEXTS",
+        default: "5000",
+        takes: "1 to 1000000",
+        help: "series in one window; those beyond share one a metric, tagged overflow:true",
+        read: |s, v| set(&mut s.dogstatsd.contexts_max, whole(v, 1, 1_000_000)),
+    },
+    Var {
+        name: "TESTAPI_DOGSTATSD_SET_MEMBERS",
+        default: "10000",
+        takes: "1 to 1000000",
+        help: "members of one set in one window; at the bound they are sent early",
+        read: |s, v| set(&mut s.dogstatsd.set_members_max, whole(v, 1, 1_000_000)),
+    },
+    Var {
+        name: "TESTAPI_DOGSTATSD_VALUES",
+        default: "1024",
+        takes: "1 to 1000000",
+        help: "values of one histogram, distribution or timing in one window; beyond, a fair sample stands for all",
+        read: |s, v| set(&mut s.dogstatsd.values_max, whole(v, 1, 1_000_000)),
+    },
+    Var {
+        name: "TESTAPI_DOGSTATSD_QUEUE_BYTES",
+        default: "1048576",
+        takes: "bytes, 65536 to 1073741824",
+        help: "samples that wait for the thread that sends",
+        read: |s, v| set(&mut s.dogstatsd.queue_bytes_max, whole(v, 65_536, 1 << 30)),
+    },
+    Var {
+        name: "TESTAPI_DOGSTATSD_BACKLOG_BYTES",
+        default: "1048576",
+        takes: "bytes, 65536 to 1073741824",
+        help: "datagrams that wait for an Agent that is away; the oldest go first",
+        read: |s, v| {
+            set(
+                &mut s.dogstatsd.backlog_bytes_max,
+                whole(v, 65_536, 1 << 30),
+            )
+        },
+    },
+    Var {
+        name: "TESTAPI_DOGSTATSD_TELEMETRY",
+        default: "true",
+        takes: "true or false",
+        help: "the client tells of itself every ten seconds, as datadog.dogstatsd.client.*",
+        read: |s, v| set(&mut s.dogstatsd.telemetry, boolean(v)),
+    },
+    Var {
         name: "DD_LOGS_INJECTION",
         default: "true",
         takes: "true or false",
@@ -304,60 +357,4 @@ pub fn help() -> String {
         );
     }
     text
-}
-
-fn set<T>(field: &mut T, value: Option<T>) -> bool {
-    value.map(|value| *field = value).is_some()
-}
-
-fn boolean(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Some(true),
-        "0" | "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn cardinality(text: &str) -> Option<Cardinality> {
-    match text.to_ascii_lowercase().as_str() {
-        "none" => Some(Cardinality::None),
-        "low" => Some(Cardinality::Low),
-        "orchestrator" => Some(Cardinality::Orchestrator),
-        "high" => Some(Cardinality::High),
-        _ => None,
-    }
-}
-
-fn host(text: &str) -> Option<String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|t| t.strip_suffix(']'))
-        .unwrap_or(text);
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:%".contains(&b);
-    (!bare.is_empty() && bare.bytes().all(plain)).then(|| bare.to_string())
-}
-
-fn port(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|port| *port > 0)
-}
-
-fn whole(text: &str, min: usize, max: usize) -> Option<usize> {
-    text.parse()
-        .ok()
-        .filter(|number| (min..=max).contains(number))
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.parse().ok()?;
-    (seconds > 0.0 && seconds <= 60.0).then(|| Duration::from_secs_f64(seconds))
-}
-
-/// Split at the first colon; no colon is an empty value; an empty key is skipped.
-fn tags(text: &str) -> Vec<(String, String)> {
-    let separator = if text.contains(',') { ',' } else { ' ' };
-    text.split(separator)
-        .map(|pair| pair.trim().split_once(':').unwrap_or((pair.trim(), "")))
-        .map(|(key, value)| (key.trim().to_string(), value.trim().to_string()))
-        .filter(|(key, _)| !key.is_empty())
-        .collect()
 }

@@ -46,7 +46,7 @@ impl Default for Options {
             set_members_max: 10_000,
             values_max: 1_024,
             queue_items_max: 16_384,
-            queue_bytes_max: 4 << 20,
+            queue_bytes_max: 1 << 20,
             backlog_bytes_max: 1 << 20,
             datagram_bytes_max: None,
             telemetry: true,
