@@ -31,6 +31,9 @@ const DOGSTATSD: [(&str, &str, &str); 6] = [
     ("distribution", "Distributions", "what the last 10 s hold"),
 ];
 
+/// What DogStatsD clients count of their own work; many rows that nobody looks for first.
+const CLIENT_PREFIX: &str = "datadog.dogstatsd.client.";
+
 pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Settings) -> String {
     let mut out = String::new();
     let rows: Vec<&MetricRow> = metrics.rows.iter().filter(|row| fits(row, q)).collect();
@@ -59,6 +62,8 @@ fn sections<'a>(rows: &[&'a MetricRow]) -> Vec<Section<'a>> {
     let known = |row: &MetricRow| DOGSTATSD.iter().any(|(kind, ..)| row.kind == *kind);
     let scraped = |row: &MetricRow| row.source == "prometheus";
     let (prometheus, sent): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| scraped(row));
+    let of_client = |row: &MetricRow| row.name.starts_with(CLIENT_PREFIX);
+    let (clients, sent): (Vec<_>, Vec<_>) = sent.into_iter().partition(|row| of_client(row));
     let mut tables: Vec<Section<'_>> = DOGSTATSD.map(|table| Section::of(&sent, table)).into();
     tables.push(Section {
         title: "Other types",
@@ -69,6 +74,11 @@ fn sections<'a>(rows: &[&'a MetricRow]) -> Vec<Section<'a>> {
         title: "Prometheus",
         beside: "as scraped",
         rows: prometheus,
+    });
+    tables.push(Section {
+        title: "What clients say of themselves",
+        beside: "every ten seconds; not billed",
+        rows: clients,
     });
     tables
 }
@@ -313,6 +323,27 @@ mod tests {
             ..MetricRow::default()
         };
         assert_eq!(figures(&row), expected, "{rule}");
+    }
+
+    #[test]
+    fn what_clients_say_of_themselves_comes_last() {
+        let row = |name: &str| MetricRow {
+            name: name.to_string(),
+            source: "dogstatsd",
+            kind: "count".to_string(),
+            ..MetricRow::default()
+        };
+        let rows = [row("datadog.dogstatsd.client.metrics"), row("hits")];
+        let sections = sections(&rows.iter().collect::<Vec<_>>());
+        let shown = sections.iter().filter(|section| !section.rows.is_empty());
+        let shown: Vec<_> = shown
+            .map(|section| (section.title, section.rows[0].name.as_str()))
+            .collect();
+        let last = (
+            "What clients say of themselves",
+            "datadog.dogstatsd.client.metrics",
+        );
+        assert_eq!(shown, [("Counts", "hits"), last]);
     }
 
     #[test]
