@@ -1,7 +1,7 @@
 //! What one metric call costs the thread that makes it, and how often it allocates: this client beside
 //! cadence, metrics-exporter-dogstatsd and the dogstatsd crate, all sending to a UDP socket nobody reads.
 //!
-//!   cargo run --release --manifest-path benches/peers/Cargo.toml -- --bench --sample-count 100
+//!   cargo bench --manifest-path benches/peers/Cargo.toml
 
 use std::net::UdpSocket;
 use std::sync::LazyLock;

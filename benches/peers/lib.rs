@@ -1,0 +1,1 @@
+//! Nothing to use; `cargo bench` runs `calls.rs`.
