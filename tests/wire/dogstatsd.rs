@@ -532,6 +532,21 @@ fn what_no_agent_takes_is_refused_with_the_reason() {
         "sample rate 1.5: must be over 0 and at most 1",
     );
     refused(
+        "a negative rate",
+        &Sample::count("c", 1).rate(-0.5),
+        "sample rate -0.5: must be over 0 and at most 1",
+    );
+    refused(
+        "a rate that is no number",
+        &Sample::histogram("h", 1.0).rate(f64::NAN),
+        "sample rate NaN: must be over 0 and at most 1",
+    );
+    refused(
+        "a time before all time",
+        &Sample::count("c", 1).at_unix_s(0),
+        "timestamp 0: must be over 0, and only a count or a gauge may have one",
+    );
+    refused(
         "a time for a histogram",
         &Sample::histogram("h", 1.0).at_unix_s(1),
         "timestamp 1: must be over 0, and only a count or a gauge may have one",

@@ -3,6 +3,7 @@
 mod captures;
 mod conservation;
 mod dogstatsd;
+mod faults;
 mod gunicorn;
 mod log;
 mod prometheus;
