@@ -242,34 +242,37 @@ fn drained(agent: &UnixDatagram) -> Vec<String> {
     std::iter::from_fn(next).map(text).collect()
 }
 
-/// EAGAIN after some eleven datagrams (net.unix.max_dgram_qlen).
+/// EAGAIN after some eleven datagrams (net.unix.max_dgram_qlen), or after the bytes of its buffer.
+const MORE_THAN_A_SOCKET_HOLDS: usize = 60;
+
+fn full_line(n: usize) -> String {
+    format!("{n:03}{}", "x".repeat(8_000))
+}
+
 #[test]
 fn an_agent_that_does_not_read_gets_all_of_it_later_in_order() {
     let folder = Folder::new();
     let (agent, address) = unread(&folder.file("d"));
     let shown = address.to_string();
-    let options = Options {
-        datagram_bytes_max: Some(100),
-        ..Options::default()
-    };
-    let (client, _guard) = client(address, options);
-    let lines: Vec<String> = (0..600).map(lone).collect();
-    for line in &lines {
-        client.event(&Event::new(line, "")).unwrap();
+    let (client, _guard) = client(address, Options::default());
+    let titles: Vec<String> = (0..MORE_THAN_A_SOCKET_HOLDS).map(full_line).collect();
+    for title in &titles {
+        client.event(&Event::new(title, "")).unwrap();
     }
     refused("full", &client, &shown, "temporarily unavailable");
-    let taken = client.ledger().sent;
-    assert!((1..600).contains(&taken), "{taken}");
-    check_books("held", &client, (taken, 600 - taken), &[]);
+    let (taken, offered) = (client.ledger().sent, titles.len() as u64);
+    assert!((1..offered).contains(&taken), "{taken}");
+    check_books("held", &client, (taken, offered - taken), &[]);
     let mut all = drained(&agent);
     assert_eq!(all.len() as u64, taken);
     while client.flush(DEADLINE).is_err() {
         all.extend(drained(&agent));
     }
     all.extend(drained(&agent));
-    let expected: Vec<_> = lines.iter().map(|l| format!("_e{{63,0}}:{l}|\n")).collect();
-    assert_eq!(all, expected, "each once, in order");
-    check_books("all sent", &client, (600, 0), &[]);
+    let line = |title: &String| format!("_e{{8003,0}}:{title}|\n");
+    let expected: Vec<_> = titles.iter().map(line).collect();
+    assert!(all == expected, "each once, in order: {} came", all.len());
+    check_books("all sent", &client, (offered, 0), &[]);
 }
 
 #[test]
@@ -277,19 +280,22 @@ fn an_agent_that_never_reads_costs_no_memory() {
     let folder = Folder::new();
     let (_agent, address) = unread(&folder.file("d"));
     let options = Options {
-        datagram_bytes_max: Some(100),
-        backlog_bytes_max: 2_000,
+        backlog_bytes_max: 50_000,
         ..Options::default()
     };
     let (client, guard) = client(address, options);
-    for n in 0..500 {
-        client.event(&Event::new(&lone(n), "")).unwrap();
+    let offered = MORE_THAN_A_SOCKET_HOLDS as u64;
+    for n in 0..MORE_THAN_A_SOCKET_HOLDS {
+        client.event(&Event::new(&full_line(n), "")).unwrap();
+        if n % 6 == 5 {
+            // The first find room.
+            let _ = client.flush(DEADLINE);
+        }
     }
     client.flush(DEADLINE).unwrap_err();
     let (sent, held) = (client.ledger().sent, client.ledger().pending);
-    // Lines of 73 bytes.
-    assert!(held <= 27, "{held}");
-    let lost = 500 - sent - held;
+    assert!((1..=6).contains(&held), "six lines of 8,016 bytes: {held}");
+    let lost = offered - sent - held;
     check_books("bounded", &client, (sent, held), &[("backlog_full", lost)]);
     assert!(!guard.stop(DEADLINE).flushed);
     let dropped = [("backlog_full", lost), ("not_sent", held)];
