@@ -1,5 +1,6 @@
 //! What leaves the library, exactly, and what the agent's own decoders make of it.
 
+mod agent_rules;
 mod captures;
 mod conservation;
 mod dogstatsd;
