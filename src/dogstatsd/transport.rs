@@ -40,6 +40,11 @@ impl Transport {
             Address::Udp(host, port) => Name::new(host, *port, clock),
             _ => Name::new("", 0, clock),
         };
+        Transport::with(address, name)
+    }
+
+    /// With a name that may have a resolver of its own.
+    pub(super) fn with(address: Address, name: Name) -> Transport {
         Transport {
             address,
             name,
@@ -445,10 +450,8 @@ mod tests {
             Ok(vec![places[0]]),
         ];
         let look_up = move |_: &str, _| answers.pop().unwrap();
-        let mut transport = Transport {
-            name: Name::with("agent", 8125, clock.clone(), Box::new(look_up)),
-            ..Transport::new(Address::Udp("agent".into(), 8125), clock)
-        };
+        let name = Name::with("agent", 8125, clock, Box::new(look_up));
+        let mut transport = Transport::with(Address::Udp("agent".into(), 8125), name);
         for (rule, at) in [
             ("found", 0),
             ("still among those found", 0),
@@ -460,5 +463,64 @@ mod tests {
             assert_eq!(received(&agents[at]), rule);
             hand.advance_ns(30_000_000_000);
         }
+    }
+
+    #[test]
+    fn what_the_system_says_decides_what_becomes_of_a_payload() {
+        #[track_caller]
+        fn check(rule: &str, number: i32, expected: &str) {
+            let outcome = format!("{:?}", outcome_of(io::Error::from_raw_os_error(number)));
+            let kind = outcome.split('(').next().unwrap();
+            assert_eq!(kind, expected, "{rule}: {outcome}");
+        }
+        check("EAGAIN: the queue is full", libc(11, 35), "Busy");
+        check("EINTR: a signal came", 4, "Busy");
+        check("ENOBUFS: no memory for it now", ENOBUFS, "Busy");
+        check("EMSGSIZE: cut it", EMSGSIZE, "TooBig");
+        check("ECONNREFUSED: nobody there", libc(111, 61), "Absent");
+        check("ECONNRESET: it went away", libc(104, 54), "Absent");
+        check("ENOTCONN: it came back", libc(107, 57), "Absent");
+        check("ENOENT: not there so far", 2, "Absent");
+        check("EPIPE: the stream has ended", 32, "Absent");
+        check("EPERM: a firewall", 1, "Failed");
+        check("EACCES: no right to send there", 13, "Failed");
+        check("ENETUNREACH: no route", libc(101, 51), "Failed");
+        check("EHOSTUNREACH: no such host", libc(113, 65), "Failed");
+    }
+
+    /// A number of Linux, and that of the BSDs and macOS.
+    fn libc(linux: i32, other: i32) -> i32 {
+        if cfg!(target_os = "linux") {
+            linux
+        } else {
+            other
+        }
+    }
+
+    #[test]
+    fn a_refused_send_costs_its_payload_and_three_ask_for_the_name_again() {
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let place = agent.local_addr().unwrap();
+        let (clock, hand) = Clock::manual(0);
+        let (told, asked) = std::sync::mpsc::channel();
+        let look_up = move |_: &str, _| {
+            told.send(()).unwrap();
+            Ok(vec![place])
+        };
+        let name = Name::with("agent", 8125, clock, Box::new(look_up));
+        let mut transport = Transport::with(Address::Udp("agent".into(), 8125), name);
+        assert!(matches!(transport.send(b"one"), Outcome::Sent));
+        for _ in 0..3 {
+            // A socket without a peer: the system refuses each send, as with a firewall.
+            let stray = UdpSocket::bind("127.0.0.1:0").unwrap();
+            transport.socket = Some(Socket::Udp(stray, place));
+            assert!(matches!(transport.send(b"lost"), Outcome::Failed(_)));
+            assert!(transport.socket.is_none(), "another socket next time");
+        }
+        assert_eq!(asked.try_iter().count(), 1);
+        hand.advance_ns(1_000_000_000);
+        assert!(matches!(transport.send(b"two"), Outcome::Sent));
+        assert_eq!(asked.try_iter().count(), 1, "before its time");
+        assert_eq!([received(&agent), received(&agent)], ["one", "two"]);
     }
 }

@@ -111,3 +111,21 @@ fn a_taken_port_ends_with_2_and_the_flag_to_change() {
         check(&args, taken, flag);
     }
 }
+
+/// No room for the stack of any thread is what a process at its limit sees.
+#[test]
+fn a_system_without_another_thread_is_an_error_and_no_panic() {
+    for args in [
+        &["--bind", "127.0.0.1:0"][..],
+        &["agent", "--receiver-bind", "127.0.0.1:0"],
+    ] {
+        let mut command = Command::new(Program::PATH);
+        let stack = (1_u64 << 47).to_string();
+        command.env_clear().env("RUST_MIN_STACK", stack).args(args);
+        let Output { status, stderr, .. } = command.output().unwrap();
+        let text = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains("cannot start a thread"), "{args:?}: {text}");
+        assert!(!text.contains("panicked"), "{args:?}: {text}");
+    }
+}

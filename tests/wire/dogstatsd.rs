@@ -271,6 +271,7 @@ fn time_and_origin_have_their_fields() {
     let id = "3726184226f5d3147c25fdeab5b60097e378e8a720503a5e19ecfdf29f869860";
     let (entity, external) = (format!("ci-{id}"), "it-false,cn-web,pu-75a2b6d5");
     let contained = Identity {
+        env: "dev".into(),
         container_id: Some(id.into()),
         entity_id: Some(entity.clone()),
         external_env: Some(external.into()),
@@ -281,6 +282,7 @@ fn time_and_origin_have_their_fields() {
         ..Options::default()
     };
     let all = Metric {
+        tags: vec!["env:dev"],
         container: Some(&entity),
         external: Some(external),
         timestamp: Some(1),
@@ -292,7 +294,7 @@ fn time_and_origin_have_their_fields() {
         (&contained, options.clone()),
         |c| c.offer(&Sample::count("hits", 1).at_unix_s(1)),
         (
-            &format!("hits:1|c|c:{entity}|e:{external}|T1|card:low"),
+            &format!("hits:1|c|#env:dev|c:{entity}|e:{external}|T1|card:low"),
             Message::Metric(all.clone()),
         ),
     );
@@ -301,7 +303,7 @@ fn time_and_origin_have_their_fields() {
         (&contained, options),
         |c| c.count("hits", 1, &[]),
         (
-            &format!("hits:1|c|c:{entity}|e:{external}|card:low"),
+            &format!("hits:1|c|#env:dev|c:{entity}|e:{external}|card:low"),
             Message::Metric(Metric {
                 timestamp: None,
                 ..all
@@ -384,7 +386,7 @@ fn checks_have_their_lines() {
                 status: CheckStatus::Critical,
                 timestamp: Some(1_656_581_400),
                 hostname: "web1",
-                message: "m\\: down\nretry".into(),
+                message: "m\\: down\\nretry",
                 tags: vec!["env:dev"],
             }),
         ),
@@ -532,6 +534,21 @@ fn what_no_agent_takes_is_refused_with_the_reason() {
         "sample rate 1.5: must be over 0 and at most 1",
     );
     refused(
+        "a negative rate",
+        &Sample::count("c", 1).rate(-0.5),
+        "sample rate -0.5: must be over 0 and at most 1",
+    );
+    refused(
+        "a rate that is no number",
+        &Sample::histogram("h", 1.0).rate(f64::NAN),
+        "sample rate NaN: must be over 0 and at most 1",
+    );
+    refused(
+        "a time before all time",
+        &Sample::count("c", 1).at_unix_s(0),
+        "timestamp 0: must be over 0, and only a count or a gauge may have one",
+    );
+    refused(
         "a time for a histogram",
         &Sample::histogram("h", 1.0).at_unix_s(1),
         "timestamp 1: must be over 0, and only a count or a gauge may have one",
@@ -566,6 +583,40 @@ fn no_datagram_is_longer_than_its_limit_and_no_value_is_lost() {
         (ledger.offered, ledger.sent, ledger.pending),
         (1_000, 1_000, 0)
     );
+}
+
+#[test]
+fn a_unix_datagram_may_be_longer_and_no_value_is_lost() {
+    let folder = crate::support::Folder::new();
+    let path = folder.file("dsd.sock");
+    let agent = crate::support::FakeAgent::with_unix(&path);
+    let options = Options {
+        address: Address::UnixDatagram(path),
+        values_max: 10_000,
+        ..Options::default()
+    };
+    let (client, _guard) = dogstatsd::start(options, &nobody(), Clock::system()).unwrap();
+    let lat = client.distribution_handle("lat", &[("k", "v")]).unwrap();
+    (0..5_000).for_each(|n| lat.record(f64::from(n) + 0.25));
+    client.flush(DEADLINE).unwrap();
+    let sent = client.datagrams_sent() as usize;
+    let seen = agent.wait_for("all datagrams", |seen| {
+        (seen.datagrams.len() == sent).then(|| seen.datagrams.clone())
+    });
+    let longest = seen.iter().map(Vec::len).max().unwrap();
+    assert!((8_000..=8_192).contains(&longest), "{longest}");
+    let mut sum = 0.0;
+    for message in seen.iter().flat_map(|bytes| datagram(bytes)) {
+        let Ok(Message::Metric(metric)) = message else {
+            panic!("{message:?}")
+        };
+        let Values::Numbers(numbers) = metric.values else {
+            panic!("{:?}", metric.values)
+        };
+        sum += numbers.iter().sum::<f64>();
+    }
+    assert_eq!(sum, f64::from(5_000 * 4_999 / 2) + 0.25 * 5_000.0);
+    assert_eq!(client.ledger().sent, 5_000);
 }
 
 #[test]

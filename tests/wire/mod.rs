@@ -1,8 +1,10 @@
 //! What leaves the library, exactly, and what the agent's own decoders make of it.
 
+mod agent_rules;
 mod captures;
 mod conservation;
 mod dogstatsd;
+mod faults;
 mod gunicorn;
 mod log;
 mod prometheus;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::go_number::float;
 use super::line_error::{LineError, Reason};
 
 /// One line of a datagram.
@@ -64,7 +65,7 @@ pub struct Metric<'a> {
     pub kind: Kind,
     /// Its values.
     pub values: Values<'a>,
-    /// `@`; 1 where it is absent or 0.
+    /// `@`; 1 where it is absent, and where it is 0 or means nothing.
     pub rate: f64,
     /// `#`, split at commas, in the order received.
     pub tags: Vec<&'a str>,
@@ -137,14 +138,16 @@ pub struct ServiceCheck<'a> {
     pub timestamp: Option<i64>,
     /// `h:`
     pub hostname: &'a str,
-    /// `m:`, line breaks restored; the Agent leaves `m\:` as it is.
-    pub message: Cow<'a, str>,
+    /// `m:`, as it came: the Agent undoes neither `\n` nor `m\:`.
+    pub message: &'a str,
     /// `#`
     pub tags: Vec<&'a str>,
 }
 
-/// Reads a datagram line by line. Blank lines and a CR before a newline are tolerated; a bad line
-/// never costs its neighbours.
+/// Reads a datagram line by line, as the Agent does with its usual settings (datadog-agent,
+/// `comp/dogstatsd/server/impl`): blank lines, a CR before a newline and a last line without one are
+/// tolerated, and a bad line never costs its neighbours. A line of many values of which the Agent drops some
+/// gives the message and, after it, an error.
 pub fn datagram(bytes: &[u8]) -> impl Iterator<Item = Result<Message<'_>, LineError>> {
     datagram_lines(bytes).map(|read| read.map(|(_, message)| message))
 }
@@ -157,32 +160,42 @@ pub(in crate::agent) fn datagram_lines(
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .filter(|line| !line.is_empty())
-        .map(|line| {
+        .flat_map(|line| {
+            let mut dropped = None;
             let text = std::str::from_utf8(line).map_err(|_| Reason::NotUtf8);
-            text.and_then(|text| message(text).map(|message| (text, message)))
-                .map_err(|reason| LineError::new(line, reason))
+            let read = text
+                .and_then(|text| message(text, &mut dropped).map(|message| (text, message)))
+                .map_err(|reason| LineError::new(line, reason));
+            let dropped = dropped.filter(|_| read.is_ok());
+            let dropped = dropped.map(|reason| Err(LineError::new(line, reason)));
+            std::iter::once(read).chain(dropped)
         })
 }
 
-fn message(line: &str) -> Result<Message<'_>, Reason> {
-    if let Some(rest) = line.strip_prefix("_e{") {
-        event(rest).map(Message::Event)
+/// What the line is, and why a part of it is dropped.
+fn message<'a>(line: &'a str, dropped: &mut Option<Reason>) -> Result<Message<'a>, Reason> {
+    if line.starts_with("_e{") {
+        event(line).map(Message::Event)
     } else if let Some(rest) = line.strip_prefix("_sc") {
         check(rest).map(Message::Check)
     } else {
-        metric(line).map(Message::Metric)
+        metric(line, dropped).map(Message::Metric)
     }
 }
 
-fn metric(line: &str) -> Result<Metric<'_>, Reason> {
-    let (name, rest) = line.split_once(':').ok_or(Reason::NoColon)?;
+fn metric<'a>(line: &'a str, dropped: &mut Option<Reason>) -> Result<Metric<'a>, Reason> {
+    let mut fields = line.split('|');
+    let named = fields.next().unwrap_or("");
+    let (name, value) = named.split_once(':').ok_or(Reason::NoColon)?;
     if name.is_empty() {
         return Err(Reason::NoName);
     }
-    let mut fields = rest.split('|');
-    let value = fields.next().unwrap_or("");
-    let kind = kind(fields.next().ok_or(Reason::NoType)?)?;
-    let values = values(value, kind)?;
+    let kind = fields.next().ok_or(Reason::NoType)?;
+    if value.is_empty() {
+        return Err(Reason::NoValue);
+    }
+    let kind = self::kind(kind)?;
+    let values = values(value, kind, dropped)?;
     let mut metric = Metric {
         name,
         kind,
@@ -194,8 +207,37 @@ fn metric(line: &str) -> Result<Metric<'_>, Reason> {
         timestamp: None,
         cardinality: None,
     };
-    fields.try_for_each(|field| optional(&mut metric, field))?;
+    let mut rate = "1";
+    for field in fields {
+        if let Some(text) = field.strip_prefix('@') {
+            float(text).ok_or_else(|| Reason::Rate(text.to_string()))?;
+            rate = text;
+        } else {
+            optional(&mut metric, field)?;
+        }
+    }
+    let takes_time = matches!(kind, Kind::Count | Kind::Gauge);
+    if metric.timestamp.is_some() && !takes_time {
+        return Err(Reason::TimestampType);
+    }
+    metric.rate = self::rate(rate, &metric)?;
     Ok(metric)
+}
+
+/// The Agent reads any number and then multiplies by 1/rate (datadog-agent, `pkg/metrics/counter.go`,
+/// `histogram.go`): nobody means what -1 or infinity make of it. Gauges, sets and what has a time of
+/// its own take no rate.
+fn rate(text: &str, metric: &Metric<'_>) -> Result<f64, Reason> {
+    let rate = float(text).unwrap_or(1.0);
+    let weight = 1.0 / rate;
+    let ignored = matches!(metric.kind, Kind::Gauge | Kind::Set) || metric.timestamp.is_some();
+    if weight.is_finite() && weight > 0.0 {
+        Ok(rate)
+    } else if ignored || rate == 0.0 && metric.kind != Kind::Count {
+        Ok(1.0)
+    } else {
+        Err(Reason::RateRange(text.to_string()))
+    }
 }
 
 fn kind(text: &str) -> Result<Kind, Reason> {
@@ -210,40 +252,33 @@ fn kind(text: &str) -> Result<Kind, Reason> {
     }
 }
 
-fn values(text: &str, kind: Kind) -> Result<Values<'_>, Reason> {
-    if text.is_empty() {
-        return Err(Reason::NoValue);
-    }
+fn values<'a>(
+    text: &'a str,
+    kind: Kind,
+    dropped: &mut Option<Reason>,
+) -> Result<Values<'a>, Reason> {
     if kind == Kind::Set {
         return Ok(Values::Member(text));
     }
-    let items = text.split(':').filter(|item| !item.is_empty());
-    let numbers = items.map(number).collect::<Result<Vec<f64>, Reason>>()?;
+    let mut numbers = Vec::new();
+    for item in text.split(':').filter(|item| !item.is_empty()) {
+        let number = float(item).ok_or_else(|| Reason::Value(item.to_string()))?;
+        if number.is_finite() {
+            numbers.push(number);
+        } else {
+            dropped.get_or_insert_with(|| Reason::NotFinite(item.to_string()));
+        }
+    }
     if numbers.is_empty() {
-        Err(Reason::NoValue)
-    } else {
-        Ok(Values::Numbers(numbers))
+        return Err(dropped.take().unwrap_or(Reason::NoValue));
     }
+    Ok(Values::Numbers(numbers))
 }
 
-fn number(text: &str) -> Result<f64, Reason> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(value),
-        Ok(_) => Err(Reason::NotFinite(text.to_string())),
-        Err(_) => Err(Reason::Value(text.to_string())),
-    }
-}
-
-/// Fields in any order; what is unknown is skipped in silence, so that newer clients still work.
+/// Fields in any order, of which the last of a kind counts; what is unknown is skipped in silence, so that
+/// newer clients still work.
 fn optional<'a>(metric: &mut Metric<'a>, field: &'a str) -> Result<(), Reason> {
-    if let Some(rate) = field.strip_prefix('@') {
-        let parsed = rate
-            .parse::<f64>()
-            .ok()
-            .filter(|r| r.is_finite() && *r >= 0.0);
-        let parsed = parsed.ok_or_else(|| Reason::Rate(rate.to_string()))?;
-        metric.rate = if parsed == 0.0 { 1.0 } else { parsed };
-    } else if let Some(list) = field.strip_prefix('#') {
+    if let Some(list) = field.strip_prefix('#') {
         metric.tags = tags(list);
     } else if let Some(id) = field.strip_prefix("c:") {
         metric.container = Some(id);
@@ -252,38 +287,39 @@ fn optional<'a>(metric: &mut Metric<'a>, field: &'a str) -> Result<(), Reason> {
     } else if let Some(level) = field.strip_prefix("card:") {
         metric.cardinality = Some(level);
     } else if let Some(seconds) = field.strip_prefix('T') {
-        if !matches!(metric.kind, Kind::Count | Kind::Gauge) {
-            return Err(Reason::TimestampType);
-        }
         let parsed = seconds.parse().ok().filter(|seconds| *seconds > 0);
         metric.timestamp = Some(parsed.ok_or_else(|| Reason::Timestamp(seconds.to_string()))?);
     }
     Ok(())
 }
 
+/// The Agent keeps empty tags, which say nothing to anybody after it.
 fn tags(list: &str) -> Vec<&str> {
     list.split(',').filter(|tag| !tag.is_empty()).collect()
 }
 
-/// Lengths are bytes of UTF-8 after escaping, so pipes inside title and text are legal.
-fn event(rest: &str) -> Result<Event<'_>, Reason> {
-    let (lengths, rest) = rest.split_once("}:").ok_or(Reason::EventHead)?;
+/// Lengths are bytes of UTF-8 after escaping, so pipes inside title and text are legal. The Agent believes
+/// them: it looks neither at the byte that follows the title nor at the one after the text, so wrong
+/// lengths give wrong words and no error, unless the line is too short for them.
+fn event(line: &str) -> Result<Event<'_>, Reason> {
+    let (head, rest) = line.split_once(':').ok_or(Reason::EventHead)?;
+    // Between `_e{` and the last byte, which should be `}`.
+    let lengths = head.as_bytes().get(3..head.len() - 1).unwrap_or(b"");
+    let lengths = std::str::from_utf8(lengths).map_err(|_| Reason::EventHead)?;
     let (title, text) = lengths.split_once(',').ok_or(Reason::EventHead)?;
     let title_bytes: usize = title.parse().map_err(|_| Reason::EventHead)?;
-    let text_bytes: usize = text.parse().map_err(|_| Reason::EventHead)?;
-    let (title, rest) = rest
-        .split_at_checked(title_bytes)
-        .ok_or(Reason::EventLength)?;
-    let rest = rest.strip_prefix('|').ok_or(Reason::EventLength)?;
-    let (text, rest) = rest
-        .split_at_checked(text_bytes)
-        .ok_or(Reason::EventLength)?;
-    if title.is_empty() {
+    if title_bytes == 0 {
         return Err(Reason::EventTitle);
     }
-    if !rest.is_empty() && !rest.starts_with('|') {
-        return Err(Reason::EventLength);
-    }
+    let text_bytes: usize = text.parse().map_err(|_| Reason::EventHead)?;
+    let rest = rest.as_bytes();
+    let parts = rest
+        .split_at_checked(title_bytes)
+        .and_then(|(title, rest)| {
+            let (text, rest) = rest.get(1..)?.split_at_checked(text_bytes)?;
+            Some((title, text, rest))
+        });
+    let (title, text, rest) = parts.ok_or(Reason::EventLength)?;
     let mut event = Event {
         title: unescaped(title),
         text: unescaped(text),
@@ -291,7 +327,9 @@ fn event(rest: &str) -> Result<Event<'_>, Reason> {
         priority: "normal",
         ..Event::default()
     };
-    for field in rest.split('|').skip(1) {
+    // A text that was cut inside a character leaves a part of it, which is no field.
+    let fields = rest.split(|byte| *byte == b'|');
+    for field in fields.filter_map(|field| std::str::from_utf8(field).ok()) {
         event_field(&mut event, field);
     }
     Ok(event)
@@ -307,7 +345,7 @@ fn event_field<'a>(event: &mut Event<'a>, field: &'a str) {
         return;
     };
     match key {
-        "d" => event.timestamp = value.parse().ok(),
+        "d" => event.timestamp = time(value, event.timestamp),
         "h" => event.hostname = value,
         "k" => event.aggregation_key = value,
         "p" if matches!(value, "normal" | "low") => event.priority = value,
@@ -319,12 +357,20 @@ fn event_field<'a>(event: &mut Event<'a>, field: &'a str) {
     }
 }
 
+/// A time of 0 is none; one that is no number leaves what was there.
+fn time(text: &str, before: Option<i64>) -> Option<i64> {
+    let time = text.parse().map_or(before, Some);
+    time.filter(|time| *time != 0)
+}
+
+/// `rest` begins with the byte after `_sc`, which should be a pipe; the Agent does not look.
 fn check(rest: &str) -> Result<ServiceCheck<'_>, Reason> {
-    let mut fields = rest.split('|').skip(1);
+    let fields = rest.get(1..).filter(|_| rest.matches('|').count() >= 2);
+    let mut fields = fields.ok_or(Reason::CheckFields)?.split('|');
     let name = fields
         .next()
         .filter(|name| !name.is_empty())
-        .ok_or(Reason::CheckFields)?;
+        .ok_or(Reason::CheckName)?;
     let status = match fields.next().ok_or(Reason::CheckFields)? {
         "0" => CheckStatus::Ok,
         "1" => CheckStatus::Warning,
@@ -332,34 +378,35 @@ fn check(rest: &str) -> Result<ServiceCheck<'_>, Reason> {
         "3" => CheckStatus::Unknown,
         other => return Err(Reason::CheckStatus(other.to_string())),
     };
-    let message = Cow::Borrowed("");
     let mut check = ServiceCheck {
         name,
         status,
         timestamp: None,
         hostname: "",
-        message,
+        message: "",
         tags: Vec::new(),
     };
     for field in fields {
         if let Some(list) = field.strip_prefix('#') {
             check.tags = tags(list);
         } else if let Some(message) = field.strip_prefix("m:") {
-            check.message = unescaped(message);
+            check.message = message;
         } else if let Some(host) = field.strip_prefix("h:") {
             check.hostname = host;
         } else if let Some(seconds) = field.strip_prefix("d:") {
-            check.timestamp = seconds.parse().ok();
+            check.timestamp = time(seconds, check.timestamp);
         }
     }
     Ok(check)
 }
 
-fn unescaped(text: &str) -> Cow<'_, str> {
+/// Of a title or text that was cut inside a character, the backend shows a replacement.
+fn unescaped(text: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(text);
     if text.contains("\\n") {
         text.replace("\\n", "\n").into()
     } else {
-        text.into()
+        text
     }
 }
 
@@ -462,8 +509,8 @@ mod tests {
         check_metric("the other way round", backward, full);
         check_metric(
             "rate 0 counts as 1",
-            "a:1|c|@0",
-            number_metric("a", Kind::Count, &[1.0]),
+            "a:1|h|@0",
+            number_metric("a", Kind::Histogram, &[1.0]),
         );
         check_metric(
             "no tags",
@@ -494,15 +541,11 @@ mod tests {
             "a:+Inf|g",
             "value `+Inf` is refused by the Agent",
         );
-        check_error(
-            "rate",
-            "a:1|c|@x",
-            "sample rate `x` is not a number above 0",
-        );
+        check_error("rate", "a:1|c|@x", "sample rate `x` is not a number");
         check_error(
             "negative rate",
             "a:1|c|@-1",
-            "sample rate `-1` is not a number above 0",
+            "sample rate `-1`: the Agent multiplies by 1/rate, which is no number above 0",
         );
         check_error(
             "time 0",
@@ -517,7 +560,7 @@ mod tests {
         check_error(
             "a tag with a pipe",
             "a:1|c|#x|@z",
-            "sample rate `z` is not a number above 0",
+            "sample rate `z` is not a number",
         );
         check_error(
             "event head",
@@ -527,12 +570,7 @@ mod tests {
         check_error(
             "event length",
             "_e{9,1}:a|b",
-            "an event's lengths do not fit its line",
-        );
-        check_error(
-            "cut inside a character",
-            "_e{1,1}:\u{e9}|b",
-            "an event's lengths do not fit its line",
+            "an event is shorter than its lengths say",
         );
         check_error("event title", "_e{0,1}:|b", "an event needs a title");
         check_error(
@@ -578,7 +616,7 @@ mod tests {
             status: CheckStatus::Critical,
             timestamp: Some(1_656_581_400),
             hostname: "web1",
-            message: "m\\: down\nretry".into(),
+            message: "m\\: down\\nretry",
             tags: vec!["env:dev"],
         };
         assert_eq!(

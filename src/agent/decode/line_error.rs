@@ -20,12 +20,14 @@ pub(super) enum Reason {
     Value(String),
     NotFinite(String),
     Rate(String),
+    RateRange(String),
     Timestamp(String),
     TimestampType,
     EventHead,
     EventLength,
     EventTitle,
     CheckFields,
+    CheckName,
     CheckStatus(String),
 }
 
@@ -40,13 +42,18 @@ impl fmt::Display for LineError {
             Reason::UnknownType(t) => write!(f, "type `{t}` is none of c g ms h d s")?,
             Reason::Value(v) => write!(f, "value `{v}` is not a number")?,
             Reason::NotFinite(v) => write!(f, "value `{v}` is refused by the Agent")?,
-            Reason::Rate(v) => write!(f, "sample rate `{v}` is not a number above 0")?,
+            Reason::Rate(v) => write!(f, "sample rate `{v}` is not a number")?,
+            Reason::RateRange(v) => write!(
+                f,
+                "sample rate `{v}`: the Agent multiplies by 1/rate, which is no number above 0"
+            )?,
             Reason::Timestamp(v) => write!(f, "timestamp `{v}` is not a whole number above 0")?,
             Reason::TimestampType => f.write_str("only counts and gauges take a timestamp")?,
             Reason::EventHead => f.write_str("an event begins `_e{title bytes,text bytes}:`")?,
-            Reason::EventLength => f.write_str("an event's lengths do not fit its line")?,
+            Reason::EventLength => f.write_str("an event is shorter than its lengths say")?,
             Reason::EventTitle => f.write_str("an event needs a title")?,
             Reason::CheckFields => f.write_str("a service check is `_sc|name|status`")?,
+            Reason::CheckName => f.write_str("a service check needs a name")?,
             Reason::CheckStatus(v) => write!(f, "status `{v}` is none of 0 1 2 3")?,
         }
         write!(f, " in `{}`", self.line)

@@ -22,6 +22,7 @@
 mod date;
 mod dogstatsd;
 mod exposition;
+mod go_number;
 mod json;
 mod line_error;
 mod log_line;
