@@ -250,6 +250,9 @@ impl App {
         if let Some(text) = self.untold.take() {
             return Some(text);
         }
+        if !self.services.tracer.is_enabled() {
+            return None;
+        }
         let stats = self.services.tracer.stats();
         let reachable = match (stats.flushed, &stats.last_error) {
             (_, Some(_)) => false,

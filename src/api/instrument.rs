@@ -140,13 +140,13 @@ impl Api {
             return series.record(took_ns);
         }
         drop(known);
+        // Made before the lock is taken: the same words give the same series, should another be first.
+        let fresh = Series::new(&self.services, key);
+        fresh.record(took_ns);
         let mut all = list.write().unwrap_or_else(PoisonError::into_inner);
-        let known = all.iter().position(|series| series.key == key);
-        let place = known.unwrap_or_else(|| {
-            all.push(Series::new(&self.services, key));
-            all.len() - 1
-        });
-        all[place].record(took_ns);
+        if all.iter().all(|series| series.key != key) {
+            all.push(fresh);
+        }
     }
 }
 

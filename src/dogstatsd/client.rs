@@ -451,8 +451,62 @@ mod tests {
             (24_001, 24_001, 0)
         );
         check_ledger("at rest", &client, &[]);
-        assert!(client.datagrams_sent() > 0 && client.bytes_sent() > 24_000);
+        assert!(client.datagrams_sent() > 0 && client.bytes_sent() > 0);
         assert!(guard.stop(DEADLINE).flushed);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_flush_between_two_steps_of_a_count_loses_nothing() {
+        let (options, path) = options();
+        let agent = UnixDatagram::bind(&path).unwrap();
+        let (client, _guard) = started(options);
+        let count = client.count_handle("n", &[]).unwrap();
+        let done = AtomicBool::new(false);
+        let all = thread::scope(|scope| {
+            let reader = scope.spawn(|| read_all(&agent));
+            scope.spawn(|| {
+                (0..200_000).for_each(|_| count.add(2));
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                let _ = client.flush(DEADLINE);
+            }
+            while client.flush(DEADLINE).is_err() {}
+            client.event(&Event::new("end", "")).unwrap();
+            while client.flush(DEADLINE).is_err() {}
+            reader.join().unwrap()
+        });
+        let counted = all.iter().filter(|read| read.name == "n");
+        let values = counted.map(|read| read.values[0].parse::<i64>().unwrap());
+        assert_eq!(values.sum::<i64>(), 400_000);
+        assert_eq!(client.ledger().sent, 200_001);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_backlog_is_bounded_only_while_nobody_reads() {
+        let (mut options, path) = options();
+        options.backlog_bytes_max = 64 << 10;
+        let agent = UnixDatagram::bind(&path).unwrap();
+        let (client, _guard) = started(options);
+        let handles: Vec<_> = (0..50)
+            .map(|n| client.timing_handle(&format!("t{n}"), &[]).unwrap())
+            .collect();
+        for handle in &handles {
+            (0..1_000).for_each(|n| handle.record(Duration::from_nanos(1_234_567 + n)));
+        }
+        (0..5_000).for_each(|n| client.set("s", &format!("a member of {n}"), &[]).unwrap());
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| read_all(&agent));
+            while client.flush(DEADLINE).is_err() {}
+            client.event(&Event::new("end", "")).unwrap();
+            while client.flush(DEADLINE).is_err() {}
+            let all = reader.join().unwrap();
+            assert_eq!(all.iter().filter(|read| read.name == "s").count(), 5_000);
+        });
+        check_ledger("all sent", &client, &[]);
+        assert_eq!(client.ledger().sent, 55_001);
         std::fs::remove_file(path).unwrap();
     }
 
@@ -549,9 +603,12 @@ mod tests {
 
         let count = client.count_handle("handle", &[("a", "1")]).unwrap();
         let timing = client.timing_handle("handle", &[]).unwrap();
+        for n in 2..5_000 {
+            client.count_handle(&format!("h{n}"), &[]).unwrap();
+        }
         assert_eq!(
             client.count_handle("other", &[]).unwrap_err(),
-            Error::Handles(2)
+            Error::Handles(5_000)
         );
         client.count_handle("handle", &[("a", "1")]).unwrap();
         guard.stop(DEADLINE);

@@ -76,7 +76,8 @@ impl CountCell {
     }
 }
 
-/// Sets one gauge. Cheap to clone; every clone sets the same series.
+/// Sets one gauge. Cheap to clone; every clone sets the same series. Of a handle and of calls for one series
+/// in the same window it is not known which comes last: use one of the two.
 #[derive(Clone)]
 pub struct GaugeHandle {
     pub(super) cell: Arc<GaugeCell>,

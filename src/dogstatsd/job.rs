@@ -70,31 +70,37 @@ impl Exporter {
         }
     }
 
-    /// Takes what the handles and the known series have gathered.
-    fn collect(&mut self) {
+    /// Takes what the handles and the known series have gathered, sending as it comes. Callers who ask for
+    /// handles meanwhile wait for no more than a list.
+    fn collect(&mut self) -> Result<(), FlushError> {
         let shared = self.shared.clone();
-        let series = shared.series();
-        for cell in series.counts.values() {
+        let (counts, gauges, values) = shared.series().cells();
+        let mut outcome = Ok(());
+        for cell in counts {
             let (sum, samples) = cell.collect();
-            if self.admit(&cell.context, samples) {
+            let admitted = self.admit(&cell.context, samples);
+            // Between a caller's two steps a sum comes without its sample, which the next window brings.
+            if admitted || (sum != 0 && shared.enabled) {
                 self.packer
                     .push_metric(&cell.context, Values::Whole(sum), samples);
             }
+            outcome = self.send_if_many().and(outcome);
         }
-        for cell in series.gauges.values() {
+        for cell in gauges {
             let (value, samples) = cell.collect();
             if self.admit(&cell.context, samples) {
                 self.packer
                     .push_metric(&cell.context, Values::Numbers(&[value]), samples);
             }
+            outcome = self.send_if_many().and(outcome);
         }
-        for cell in series.values.values() {
+        for cell in values {
             let values = cell.collect();
             if self.admit(&cell.context, values.seen()) {
                 self.packer.push_sample(&cell.context, values);
             }
+            outcome = self.send_if_many().and(outcome);
         }
-        drop(series);
         shared.known.collect(|context, held| {
             // A client that is switched off keeps no series.
             let samples = held.samples();
@@ -103,6 +109,14 @@ impl Exporter {
             self.shared.tally.hold(samples);
             self.aggregate.add_held(context, held, &mut self.packer);
         });
+        outcome
+    }
+
+    fn send_if_many(&mut self) -> Result<(), FlushError> {
+        if self.packer.ready_bytes() < self.send_at_bytes {
+            return Ok(());
+        }
+        self.send_ready()
     }
 
     /// Books samples that nobody has counted before; says whether there are any to send.
@@ -125,14 +139,11 @@ impl Exporter {
     /// Turns all that is held into datagrams, sending as they come so that the backlog, which is
     /// bounded, holds only what nobody takes.
     fn empty(&mut self) -> Result<(), FlushError> {
-        let mut outcome = Ok(());
-        self.collect();
+        let mut outcome = self.collect();
         for (context, held) in self.aggregate.drain() {
             self.telemetry.context(context.kind);
             held.pack(&context, &mut self.packer);
-            if self.packer.ready_bytes() >= self.send_at_bytes {
-                outcome = self.send_ready().and(outcome);
-            }
+            outcome = self.send_if_many().and(outcome);
         }
         self.report();
         self.packer.close();
@@ -177,6 +188,7 @@ impl Exporter {
             }
             self.packer.pop();
         }
+        self.packer.trim();
         self.send_at_bytes = self.packer.ready_bytes() + SEND_EARLY_BYTES;
         match failure {
             None => Ok(()),
@@ -227,6 +239,10 @@ impl Job for Exporter {
             return self.said.clone();
         }
         self.pace = Pace::new();
+        if why == Why::Stop {
+            // Calls from here on are told so; what is on its way into a table is booked as stopped.
+            self.shared.stopped.store(true, Ordering::Relaxed);
+        }
         let emptied = if why != Why::Full || self.aggregate.is_full() {
             self.empty()
         } else {

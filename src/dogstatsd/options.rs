@@ -15,7 +15,7 @@ pub struct Options {
     /// ms before the wall clock's multiples of it, so that each lands whole in one bucket.
     pub flush_interval: Duration,
     /// Contexts between two flushes; those beyond share one a metric, tagged `overflow:true`.
-    /// As many handles may exist.
+    /// As many handles may exist, and 5,000 in any case.
     pub contexts_max: usize,
     /// Members of one set; at the bound they are sent early.
     pub set_members_max: usize,

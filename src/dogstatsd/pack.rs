@@ -138,8 +138,7 @@ impl Packer {
         self.open.append(line, samples);
     }
 
-    /// Ends the datagram that is being filled. Over the bound the oldest go: the Agent files what
-    /// it gets under the time of arrival, so old ones would tell the least.
+    /// Ends the datagram that is being filled.
     pub(super) fn close(&mut self) {
         if self.open.bytes.is_empty() {
             return;
@@ -147,6 +146,11 @@ impl Packer {
         let full = std::mem::take(&mut self.open);
         self.ready_bytes += full.bytes.len();
         self.ready.push_back(full);
+    }
+
+    /// Keeps the bound on what nobody took. The oldest go: the Agent files what it gets under the time of
+    /// arrival, so old ones would tell the least.
+    pub(super) fn trim(&mut self) {
         while self.ready_bytes > self.backlog_bytes_max {
             let Some(oldest) = self.pop() else { return };
             self.dropped.add(oldest.bytes.len());
@@ -299,6 +303,8 @@ mod tests {
             tally.hold(1);
             packer.push(line.as_bytes(), 1);
         }
+        packer.close();
+        packer.trim();
         assert_eq!(
             datagrams(&mut packer),
             [("two\n".into(), 1), ("six\n".into(), 1)]

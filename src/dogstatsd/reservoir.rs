@@ -126,12 +126,13 @@ fn random() -> f64 {
 }
 
 impl Shares {
-    /// The smallest whole weight with which `kept` values stand for exactly `seen`.
+    /// A small whole weight with which `kept` values stand for exactly `seen`.
     pub(super) fn of(seen: u64, kept: usize) -> Shares {
         let kept = kept as u64;
-        let least = seen.div_ceil(kept.max(1)).max(1);
         let fits = |each: &u64| seen / each + seen % each <= kept;
-        let each = (least..=seen.max(1)).find(fits).unwrap_or(least);
+        // Of all weights that give as many heavy ones, the largest leaves the fewest light ones.
+        let weights = (1..=kept).rev().map(|heavy| (seen / heavy).max(1));
+        let each = weights.into_iter().find(fits).unwrap_or(seen.max(1));
         Shares {
             each: u32::try_from(each).unwrap_or(u32::MAX),
             heavy: (seen / each) as usize,

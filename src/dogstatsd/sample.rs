@@ -240,6 +240,9 @@ pub(super) struct Context {
     pub(super) one_in: u32,
 }
 
+/// `|@` and the longest 1/n.
+const RATE_BYTES_MAX: usize = 2 + 26;
+
 impl Context {
     /// `tags` are those that [`GlobalTags::with`] made.
     pub(super) fn new(kind: Kind, name: &str, tags: String) -> Result<Context, Error> {
@@ -263,7 +266,13 @@ impl Context {
             0 => 0,
             bytes => "|#".len() + bytes,
         };
-        self.name.len() + ":|".len() + value_bytes + self.kind.letters().len() + tags
+        // A line of several values may stand for more, whether or not its samples have a rate.
+        let rate = match self.kind {
+            Kind::Histogram | Kind::Distribution | Kind::Timing => RATE_BYTES_MAX,
+            Kind::Count if self.one_in > 1 => RATE_BYTES_MAX,
+            Kind::Count | Kind::Gauge | Kind::Set => 0,
+        };
+        self.name.len() + ":|".len() + value_bytes + self.kind.letters().len() + rate + tags
     }
 }
 

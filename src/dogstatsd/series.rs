@@ -109,6 +109,21 @@ impl Series {
         }
     }
 
+    /// Every cell, for the worker to collect without holding the lock.
+    pub(super) fn cells(
+        &self,
+    ) -> (
+        Vec<Arc<CountCell>>,
+        Vec<Arc<GaugeCell>>,
+        Vec<Arc<ValuesCell>>,
+    ) {
+        (
+            self.counts.values().cloned().collect(),
+            self.gauges.values().cloned().collect(),
+            self.values.values().cloned().collect(),
+        )
+    }
+
     /// Samples that wait for the next flush.
     pub(super) fn waiting(&self) -> u64 {
         let counts = self.counts.values().map(|cell| cell.waiting());

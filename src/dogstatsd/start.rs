@@ -24,6 +24,10 @@ use crate::worker::{self, Guard, Limits};
 /// Bytes of all tables of known series.
 const KNOWN_BYTES_MAX: usize = 8 << 20;
 
+/// Handles that there is room for, however few contexts a window may have: they are made by the program,
+/// not by its callers' words.
+const HANDLES_MAX_LEAST: usize = 5_000;
+
 /// Starts the thread `dd-dogstatsd` and gives a client to it. Does not look for the Agent yet.
 ///
 /// # Errors
@@ -61,7 +65,7 @@ fn start_on(
         datagram_bytes_max: bytes_max,
         origin_bytes: origin.bytes(),
         origin,
-        handles_max: options.contexts_max,
+        handles_max: options.contexts_max.max(HANDLES_MAX_LEAST),
         values_max: bounds.values_max,
         known: Known::new(known::Bounds {
             series_max: options.contexts_max,

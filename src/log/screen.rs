@@ -23,6 +23,8 @@ pub(super) struct Counts {
     pub(super) held: AtomicU64,
     pub(super) file_reopened: AtomicU64,
     pub(super) stdout_lost: AtomicU64,
+    /// Handed to the thread of standard output, and neither shown nor lost so far.
+    pub(super) stdout_waiting: AtomicU64,
     pub(super) stdout_closed: AtomicBool,
 }
 
@@ -80,6 +82,12 @@ impl Job for Screen {
     fn take(&mut self, batch: Vec<u8>) -> Fill {
         // What went wrong is in the counters; the file is the measure of these lines.
         let _ = self.show(&batch);
+        let shown = count_lines(&batch);
+        let waiting = &self.counts.stdout_waiting;
+        // At the stop all that wait are given up at once.
+        let _ = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            Some(waiting.saturating_sub(shown))
+        });
         Fill::Room
     }
 
@@ -109,7 +117,9 @@ impl Stdout {
                     let end = batch_end(bytes, start);
                     let batch = bytes[start..end].to_vec();
                     let lines = count_lines(&batch);
+                    counts.stdout_waiting.fetch_add(lines, Ordering::Relaxed);
                     if batches.offer(batch).is_err() {
+                        counts.stdout_waiting.fetch_sub(lines, Ordering::Relaxed);
                         counts.stdout_lost.fetch_add(lines, Ordering::Relaxed);
                     }
                     start = end;
@@ -121,6 +131,9 @@ impl Stdout {
                     && let Some(guard) = guard.take()
                 {
                     guard.stop(STDOUT_STOP_WAIT);
+                    // Whoever still writes there writes for nobody's count.
+                    let left = counts.stdout_waiting.swap(0, Ordering::Relaxed);
+                    counts.stdout_lost.fetch_add(left, Ordering::Relaxed);
                 }
                 Ok(())
             }

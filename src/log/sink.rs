@@ -63,7 +63,7 @@ pub fn start(
 }
 
 thread_local! {
-    /// A line in the making; grows to [`json::LINE_BYTES_MAX`] and a little at most.
+    /// A line in the making; keeps room for [`json::LINE_BYTES_MAX`] at most.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -112,6 +112,7 @@ impl Logger {
             let _ = self
                 .lines
                 .offer(line.len(), |lines| lines.extend_from_slice(line));
+            line.shrink_to(json::LINE_BYTES_MAX);
         });
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 const NAME_BYTES_MAX: usize = 100;
 const RESOURCE_BYTES_MAX: usize = 5_000;
-const META_KEY_BYTES_MAX: usize = 200;
+pub(super) const META_KEY_BYTES_MAX: usize = 200;
 const META_VALUE_BYTES_MAX: usize = 25_000;
 
 /// One span as the Agent reads it. Keys of `meta` and of `metrics` are distinct.
@@ -55,11 +55,11 @@ impl Common {
 #[derive(Clone, Debug, Default)]
 struct Encoded {
     bytes: Vec<u8>,
-    /// Each key, and where its pair ends in `bytes`. No key twice, and 64 keys at most.
+    /// Each key, and where its pair ends in `bytes`. No key twice, and 128 keys at most: the rest is left out.
     keys: Vec<(String, usize)>,
 }
 
-const COMMON_KEYS_MAX: usize = 64;
+const COMMON_KEYS_MAX: usize = 128;
 
 impl Encoded {
     /// Adds a pair, unless its key is there or there are too many.
@@ -72,21 +72,21 @@ impl Encoded {
     }
 
     /// Which pairs give way to a span's own: bit 0 for the first.
-    fn hidden<K: AsRef<str>, V>(&self, own: &[(K, V)]) -> u64 {
+    fn hidden<'k>(&self, own: impl Iterator<Item = &'k str> + Clone) -> u128 {
         let mut hidden = 0;
         for (at, (key, _)) in self.keys.iter().enumerate() {
-            let is_own = own.iter().any(|(own, _)| own.as_ref() == key);
-            hidden |= u64::from(is_own) << at;
+            let is_own = own.clone().any(|own| cut(own, META_KEY_BYTES_MAX) == key);
+            hidden |= u128::from(is_own) << at;
         }
         hidden
     }
 
     /// Pairs that remain.
-    fn count(&self, hidden: u64) -> usize {
+    fn count(&self, hidden: u128) -> usize {
         self.keys.len() - hidden.count_ones() as usize
     }
 
-    fn write(&self, out: &mut Vec<u8>, hidden: u64) {
+    fn write(&self, out: &mut Vec<u8>, hidden: u128) {
         if hidden == 0 {
             return out.extend_from_slice(&self.bytes);
         }
@@ -126,8 +126,12 @@ where
     V: AsRef<str>,
 {
     let finite = span.metrics.iter().filter(|(_, value)| value.is_finite());
-    let hidden_meta = span.common.meta.hidden(span.meta);
-    let hidden_metrics = span.common.metrics.hidden(span.metrics);
+    let hidden_meta = span
+        .common
+        .meta
+        .hidden(span.meta.iter().map(|(key, _)| key.as_ref()));
+    let own = finite.clone().map(|(key, _)| key.as_ref());
+    let hidden_metrics = span.common.metrics.hidden(own);
     let meta = span.meta.len() + span.common.meta.count(hidden_meta);
     let metrics = finite.clone().count() + span.common.metrics.count(hidden_metrics);
     // A root names no parent, a good span no error: the Agent reads an absent field as 0.
@@ -342,6 +346,12 @@ mod tests {
         let pid = b"\xa7metrics\x81\xa3pid\xcb\x40\x1c\0\0\0\0\0\0";
         let all = [&b"\x82\xa3env\xa3dev\xa1a\xa1x"[..], pid].concat();
         assert_eq!(meta(&span), all.escape_ascii().to_string());
+        // What is no number is not on the wire, so the common one stands.
+        let not_finite = WireSpan {
+            metrics: &[("pid", f64::NAN)],
+            ..span
+        };
+        assert_eq!(meta(&not_finite), all.escape_ascii().to_string());
         let own = WireSpan {
             meta: &[("a", "own")],
             metrics: &[("pid", 8.0)],
@@ -350,6 +360,21 @@ mod tests {
         let eight = b"\xa7metrics\x81\xa3pid\xcb\x40\x20\0\0\0\0\0\0";
         let first = [&b"\x82\xa1a\xa3own\xa3env\xa3dev"[..], eight].concat();
         assert_eq!(meta(&own), first.escape_ascii().to_string());
+    }
+
+    #[test]
+    fn keys_that_are_cut_to_one_are_one() {
+        let long = "k".repeat(250);
+        let common = Common::new(&[(&long, "common")], &[]);
+        let span = WireSpan {
+            meta: &[(long.as_str(), "own")],
+            common: &common,
+            ..ROOT
+        };
+        let mut out = Vec::new();
+        encode_span(&mut out, &span);
+        let count = |text: &[u8]| out.windows(text.len()).filter(|part| part == &text).count();
+        assert_eq!((count(b"\xa3own"), count(b"common")), (1, 0));
     }
 
     #[test]

@@ -159,6 +159,9 @@ impl Exporter {
     }
 
     fn send_all(&mut self, why: Why) -> Result<(), FlushError> {
+        if !self.options.enabled {
+            return Ok(());
+        }
         let started_ns = self.clock.mono_ns();
         if matches!(why, Why::Tick | Why::Full) && started_ns < self.not_before_ns {
             return Err(FlushError::new(&self.last_error));

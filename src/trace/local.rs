@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::SpanContext;
-use super::encode::{Common, WireSpan, encode_array_head, encode_span};
+use super::encode::{Common, META_KEY_BYTES_MAX, WireSpan, cut, encode_array_head, encode_span};
 use super::sampler::Decision;
 use super::span::Shared;
 use crate::identity::Identity;
 
 /// Spans of one local trace that are kept; further ones are dropped and counted.
 pub(super) const SPANS_PER_CHUNK_MAX: u32 = 10_000;
+/// What a buffer keeps for the next span, whatever the last one took.
+const SPARE_BYTES_MAX: usize = 16 << 10;
 /// A tag's key or value; most are constants.
 pub(super) type Text = Cow<'static, str>;
 
@@ -113,7 +115,8 @@ impl Local {
         let Some(span) = self.open.pop() else {
             return;
         };
-        if self.children_count >= SPANS_PER_CHUNK_MAX {
+        let bytes_max = self.shared.payload_bytes_max;
+        if self.children_count >= SPANS_PER_CHUNK_MAX || self.children.len() >= bytes_max {
             self.shared.spans_over_limit.fetch_add(1, Ordering::Relaxed);
         } else {
             let mut children = std::mem::take(&mut self.children);
@@ -136,19 +139,28 @@ impl Local {
         self.say_about_the_trace(&mut entry);
         let spans = self.children_count + 1;
         self.shared.tally.offered(spans);
-        let laid = OUT.with_borrow_mut(|out| {
+        OUT.with_borrow_mut(|out| {
             out.clear();
             encode_array_head(out, spans);
             self.encode(out, (&entry, &self.shared.identity.first), now_ns);
-            let bytes = out.len() + self.children.len();
-            self.shared.exporter.offer(bytes, |chunks| {
-                chunks.push(&[out, &self.children], spans);
-            })
+            self.offer(out, spans);
+            out.shrink_to(SPARE_BYTES_MAX);
         });
-        if laid.is_err() {
-            self.shared.tally.refused(spans);
-        }
         keep(entry);
+    }
+
+    fn offer(&self, first: &[u8], spans: u32) {
+        let shared = &self.shared;
+        let bytes = first.len() + self.children.len();
+        if bytes > shared.payload_bytes_max {
+            return shared.tally.callers.too_large(spans);
+        }
+        let laid = shared.exporter.offer(bytes, |chunks| {
+            chunks.push(&[first, &self.children], spans);
+        });
+        if let Err(dropped) = laid {
+            shared.tally.callers.refused(dropped, spans);
+        }
     }
 
     /// What is known of this trace alone stands on its first span.
@@ -216,7 +228,11 @@ pub(super) fn with_span(span_id: u64, change: impl FnOnce(&mut Open)) {
     });
 }
 
-pub(super) fn put<V>(pairs: &mut Vec<(Text, V)>, key: Text, value: V) {
+pub(super) fn put<V>(pairs: &mut Vec<(Text, V)>, mut key: Text, value: V) {
+    // As the wire has it: two keys that become one there are one here.
+    if key.len() > META_KEY_BYTES_MAX {
+        key = cut(&key, META_KEY_BYTES_MAX).to_string().into();
+    }
     match pairs.iter_mut().find(|(kept, _)| *kept == key) {
         Some(pair) => pair.1 = value,
         None => pairs.push((key, value)),
@@ -243,6 +259,7 @@ fn keep(mut span: Open) {
     span.meta.clear();
     span.metrics.clear();
     span.resource.clear();
+    span.resource.shrink_to(SPARE_BYTES_MAX);
     (span.error, span.kind) = (false, "");
     SPARE.with_borrow_mut(|spares| {
         if spares.len() < 32 {

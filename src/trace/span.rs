@@ -29,6 +29,7 @@ pub struct Tracer(Arc<Shared>);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) enabled: bool,
+    pub(super) payload_bytes_max: usize,
     pub(super) identity: Who,
     pub(super) clock: Clock,
     pub(super) sampler: Arc<Sampler>,
@@ -46,6 +47,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
     let tally = Arc::new(Tally::default());
     let enabled = options.enabled;
     let limits = options.limits();
+    let payload_bytes_max = options.payload_bytes_max.min(options.buffer_bytes_max);
     let job = Exporter::new(
         options,
         identity,
@@ -57,6 +59,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
     let spans_over_limit = AtomicU64::new(0);
     let shared = Shared {
         enabled,
+        payload_bytes_max,
         identity,
         clock,
         sampler,
@@ -160,6 +163,11 @@ impl Tracer {
             span_id,
             here: PhantomData,
         }
+    }
+
+    /// Whether spans are made and sent at all.
+    pub fn is_enabled(&self) -> bool {
+        self.0.enabled
     }
 
     /// Where every span went.
@@ -426,6 +434,42 @@ mod tests {
         for _ in 0..1_000 {
             assert!((1..=i64::MAX as u64).contains(&new_span_id()));
         }
+    }
+
+    #[test]
+    fn a_trace_that_no_payload_holds_is_counted_as_such() {
+        let (tracer, guard) = tracer();
+        let mut entry = tracer.enter(ENTRY);
+        let text = "x".repeat(25_000);
+        for n in 0..200 {
+            entry.set_meta(format!("key{n}"), text.clone());
+        }
+        drop(entry);
+        let ledger = tracer.ledger();
+        assert!(
+            ledger.balances() && ledger.dropped.contains(&("too_large", 1)),
+            "{ledger:?}"
+        );
+        guard.stop(Duration::from_secs(10));
+        tracer.enter(ENTRY).finish();
+        let ledger = tracer.ledger();
+        assert!(
+            ledger.balances() && ledger.dropped.contains(&("stopped", 1)),
+            "{ledger:?}"
+        );
+    }
+
+    #[test]
+    fn keys_longer_than_the_wire_takes_are_one_where_they_are_one_there() {
+        let mut pairs: Vec<(Text, Text)> = Vec::new();
+        for last in ["a", "b"] {
+            put(
+                &mut pairs,
+                format!("{}{last}", "k".repeat(200)).into(),
+                last.into(),
+            );
+        }
+        assert_eq!(pairs, [("k".repeat(200).into(), "b".into())]);
     }
 
     #[test]

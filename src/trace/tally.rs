@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::worker::Ledger;
+use crate::worker::{Dropped, Ledger};
 
 /// Finished chunks one behind the other; a chunk is the spans of one trace that finished together.
 #[derive(Debug, Default)]
@@ -73,7 +73,9 @@ pub(super) struct Tally {
 #[repr(align(128))]
 pub(super) struct Callers {
     offered: AtomicU64,
-    refused: AtomicU64,
+    queue_full: AtomicU64,
+    stopped: AtomicU64,
+    too_large: AtomicU64,
 }
 
 /// Counted by the exporter's thread.
@@ -89,16 +91,25 @@ pub(super) struct Thread {
     pub(super) not_sent: AtomicU64,
 }
 
+impl Callers {
+    pub(super) fn refused(&self, dropped: Dropped, spans: u32) {
+        let counter = match dropped {
+            Dropped::Full => &self.queue_full,
+            Dropped::Stopped => &self.stopped,
+        };
+        counter.fetch_add(spans.into(), Ordering::Relaxed);
+    }
+
+    /// A trace that no payload holds.
+    pub(super) fn too_large(&self, spans: u32) {
+        self.too_large.fetch_add(spans.into(), Ordering::Relaxed);
+    }
+}
+
 impl Tally {
     pub(super) fn offered(&self, spans: u32) {
         self.callers
             .offered
-            .fetch_add(spans.into(), Ordering::Relaxed);
-    }
-
-    pub(super) fn refused(&self, spans: u32) {
-        self.callers
-            .refused
             .fetch_add(spans.into(), Ordering::Relaxed);
     }
 
@@ -109,17 +120,18 @@ impl Tally {
 
     pub(super) fn ledger(&self, spans_over_limit: u64) -> Ledger {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (held, taken, refused) = (
-            read(&self.thread.held),
-            read(&self.thread.taken),
-            read(&self.callers.refused),
-        );
+        let (held, taken) = (read(&self.thread.held), read(&self.thread.taken));
+        let callers = &self.callers;
+        let (full, stopped) = (read(&callers.queue_full), read(&callers.stopped));
+        let too_large = read(&callers.too_large);
+        let refused = full + stopped + too_large;
         let sent = read(&self.thread.sent);
         let dropped = vec![
-            ("queue_full", refused),
+            ("queue_full", full),
+            ("stopped", stopped),
             ("buffer_full", read(&self.thread.buffer_full)),
             ("rejected", read(&self.thread.rejected)),
-            ("too_large", read(&self.thread.too_large)),
+            ("too_large", read(&self.thread.too_large) + too_large),
             ("not_sent", read(&self.thread.not_sent)),
             ("trace_too_long", spans_over_limit),
         ];

@@ -172,16 +172,18 @@ impl<C: Carrier> Job for Waiter<C> {
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
         let mut slot = lock(&self.slot);
         slot.closed |= why == Why::Stop;
-        std::mem::swap(&mut slot.load, &mut self.spare);
+        let spare = std::mem::take(&mut self.spare);
+        let mut load = std::mem::replace(&mut slot.load, spare);
         slot.bytes = 0;
         let items = std::mem::take(&mut slot.items);
         drop(slot);
-        self.carrier.carry(&mut self.spare);
         self.shared
             .thread
             .0
             .taken
             .fetch_add(items, Ordering::Relaxed);
+        self.carrier.carry(&mut load);
+        self.spare = load;
         self.carrier.flush(why)
     }
 }

@@ -357,3 +357,19 @@ fn a_payload_too_large_is_sent_in_halves() {
     let ledger = rig.tracer.ledger();
     assert_eq!((ledger.offered, ledger.sent, ledger.pending), (6, 6, 0));
 }
+
+#[test]
+fn a_tracer_that_is_switched_off_sends_nothing() {
+    let agent = FakeAgent::start();
+    let options = Options {
+        enabled: false,
+        agent: format!("http://{}", agent.addresses().1).parse().unwrap(),
+        ..Options::default()
+    };
+    let (tracer, guard) = trace::start(options, &shop(), Clock::system()).unwrap();
+    tracer.enter(entry("http.request", "GET /")).finish();
+    tracer.flush(DEADLINE).unwrap();
+    assert!(guard.stop(DEADLINE).flushed);
+    assert_eq!(agent.seen().payloads().count(), 0);
+    assert_eq!(tracer.ledger().offered, 0);
+}
