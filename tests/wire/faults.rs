@@ -347,26 +347,33 @@ fn a_frame_that_tears_goes_whole_on_another_connection() {
     assert_eq!(rest(&agent), frame(&lines[1]), "whole, and once");
 }
 
+type Call<'a> = dyn Fn(&Client) -> Result<(), Error> + 'a;
+
+/// Also where so much has gathered that the worker sends before it is asked.
 #[test]
 fn a_frame_that_tears_twice_is_given_up_and_holds_no_other() {
-    let folder = Folder::new();
-    let path = folder.file("s");
-    let agent = UnixListener::bind(&path).unwrap();
-    let address = Address::UnixStream(path);
-    let shown = address.to_string();
-    let (client, guard) = client(address, wide(9 << 20));
-    client
-        .event(&Event::new("e", &"x".repeat(8 << 20)))
-        .unwrap();
-    refused("torn", &client, &shown, "took only a part of the frame");
-    check_books("torn", &client, (0, 0), &[("not_sent", 1)]);
-    client.count("n", 1, &[]).unwrap();
-    client.flush(DEADLINE).unwrap();
-    assert!(guard.stop(DEADLINE).flushed);
-    let torn = [rest(&agent), rest(&agent)];
-    assert!(torn.iter().all(|part| part.len() < 8 << 20));
-    assert_eq!(rest(&agent), frame("n:1|c\n"));
-    check_books("went on", &client, (1, 0), &[("not_sent", 1)]);
+    let text = "x".repeat(8 << 20);
+    let event = |client: &Client| client.event(&Event::new("e", &text));
+    let member = |client: &Client| client.set("s", &text, &[]);
+    let calls: [&Call<'_>; 2] = [&event, &member];
+    for call in calls {
+        let folder = Folder::new();
+        let path = folder.file("s");
+        let agent = UnixListener::bind(&path).unwrap();
+        let address = Address::UnixStream(path);
+        let shown = address.to_string();
+        let (client, guard) = client(address, wide(9 << 20));
+        call(&client).unwrap();
+        refused("torn", &client, &shown, "took only a part of the frame");
+        check_books("torn", &client, (0, 0), &[("not_sent", 1)]);
+        client.count("n", 1, &[]).unwrap();
+        client.flush(DEADLINE).unwrap();
+        assert!(guard.stop(DEADLINE).flushed);
+        let torn = [rest(&agent), rest(&agent)];
+        assert!(torn.iter().all(|part| part.len() < 8 << 20));
+        assert_eq!(rest(&agent), frame("n:1|c\n"));
+        check_books("went on", &client, (1, 0), &[("not_sent", 1)]);
+    }
 }
 
 #[test]

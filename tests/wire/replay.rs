@@ -17,7 +17,7 @@ mod traces_v05;
 
 /// Beginnings and mutations of each input: a test of seconds, not a search.
 const BEGINNINGS_MAX: usize = 200;
-const MUTATIONS: usize = 200;
+const MUTATIONS: usize = 1_000;
 const MUTATED_BYTES_MAX: usize = 20_000;
 const SEED: u64 = 8_125;
 
