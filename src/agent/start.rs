@@ -608,12 +608,10 @@ mod tests {
         let long = format!("a:1|c|#{}", "t".repeat(9_000));
         check(&agent, "a long line", long, (1, told));
         assert_eq!(agent.counts().dogstatsd_sum("a"), 2_731.0);
-        check(
-            &agent,
-            "a finding is cut",
-            format!("a:{}|c", "x".repeat(9_000)),
-            (0, &format!("value `{}", "x".repeat(493))),
-        );
+        let shown = |characters| "\u{fffd}".repeat(characters);
+        let told = format!("value `{}` is not a number in `a:{}", shown(120), shown(36));
+        let hostile = format!("a:{}|c", "\u{1}".repeat(9_000));
+        check(&agent, "a finding is cut", hostile, (0, &told));
         let pipeline = &agent.overview().pipelines[1];
         assert_eq!((pipeline.decode_errors, pipeline.evicted), (1, 1));
         drop(guard);

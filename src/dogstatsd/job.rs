@@ -1,5 +1,6 @@
 //! What the worker does: takes samples in, collects the handles, sends datagrams.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -45,6 +46,8 @@ pub(super) struct Exporter {
     telemetry: Telemetry,
     /// What the last flush said; it holds until the next.
     said: Result<(), FlushError>,
+    /// Why an early flush lost a datagram: the next flush that somebody waits for says so.
+    lost: Option<FlushError>,
     /// Bytes ready at which to send before the flush; higher while nobody takes them.
     send_at_bytes: usize,
     pace: Pace,
@@ -65,6 +68,7 @@ impl Exporter {
             windows,
             telemetry,
             said: Ok(()),
+            lost: None,
             send_at_bytes: SEND_EARLY_BYTES,
             pace: Pace::new(),
         }
@@ -178,6 +182,7 @@ impl Exporter {
                 Outcome::Failed(error) => {
                     tally.give_up(Reason::NotSent, samples);
                     self.telemetry.dropped(bytes);
+                    self.lost = Some(self.told(&error));
                     failure = Some(error);
                 }
                 Outcome::Busy(_) if self.pace.pause() => continue,
@@ -190,15 +195,14 @@ impl Exporter {
         }
         self.packer.trim();
         self.send_at_bytes = self.packer.ready_bytes() + SEND_EARLY_BYTES;
-        match failure {
-            None => Ok(()),
-            Some(error) => {
-                let address = self.transport.address();
-                Err(FlushError::new(format!(
-                    "cannot send to {address} (DD_DOGSTATSD_URL): {error}"
-                )))
-            }
-        }
+        failure.map_or(Ok(()), |error| Err(self.told(&error)))
+    }
+
+    fn told(&self, error: &io::Error) -> FlushError {
+        let address = self.transport.address();
+        FlushError::new(format!(
+            "cannot send to {address} (DD_DOGSTATSD_URL): {error}"
+        ))
     }
 
     fn give_up_the_rest(&mut self) {
@@ -252,7 +256,8 @@ impl Job for Exporter {
         if why == Why::Stop {
             self.give_up_the_rest();
         }
-        self.said = sent.and(emptied);
+        let lost = self.lost.take_if(|_| why != Why::Full);
+        self.said = sent.and(emptied).and(lost.map_or(Ok(()), Err));
         self.said.clone()
     }
 

@@ -8,4 +8,5 @@ mod faults;
 mod gunicorn;
 mod log;
 mod prometheus;
+mod replay;
 mod traces;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a line could not be read. Holds the line, cut to 120 bytes.
+/// Why a line could not be read. Holds the line and what is wrong in it, each cut to 120 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineError {
     line: String,
@@ -39,7 +39,7 @@ impl fmt::Display for LineError {
             Reason::NoName => f.write_str("empty name")?,
             Reason::NoType => f.write_str("no `|` before a type")?,
             Reason::NoValue => f.write_str("empty value")?,
-            Reason::UnknownType(t) => write!(f, "type `{t}` is none of c g ms h d s")?,
+            Reason::UnknownType(v) => write!(f, "type `{v}` is none of c g ms h d s")?,
             Reason::Value(v) => write!(f, "value `{v}` is not a number")?,
             Reason::NotFinite(v) => write!(f, "value `{v}` is refused by the Agent")?,
             Reason::Rate(v) => write!(f, "sample rate `{v}` is not a number")?,
@@ -66,8 +66,25 @@ impl LineError {
     pub(super) fn new(line: &[u8], reason: Reason) -> LineError {
         LineError {
             line: shortened(line),
-            reason,
+            reason: reason.shortened(),
         }
+    }
+}
+
+impl Reason {
+    /// What it quotes is a part of the line, and as little to be trusted.
+    fn shortened(mut self) -> Reason {
+        if let Reason::UnknownType(text)
+        | Reason::Value(text)
+        | Reason::NotFinite(text)
+        | Reason::Rate(text)
+        | Reason::RateRange(text)
+        | Reason::Timestamp(text)
+        | Reason::CheckStatus(text) = &mut self
+        {
+            *text = shortened(text.as_bytes());
+        }
+        self
     }
 }
 

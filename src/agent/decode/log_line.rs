@@ -3,6 +3,11 @@
 use super::date::unix_us;
 use super::json::{Leaf, each_leaf};
 
+/// What the fields of a line may take: its own bytes so many times, and some. A long key around many short ones
+/// would else be written out with each of them.
+const FIELDS_FACTOR: usize = 8;
+const FIELDS_BYTES: usize = 4 << 10;
+
 /// Severity, worst first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -123,7 +128,10 @@ pub fn log_summary(line: &str) -> LogLine {
 }
 
 fn read(line: &str, with_fields: bool) -> LogLine {
-    let mut reading = Reading::default();
+    let mut reading = Reading {
+        room_bytes: FIELDS_BYTES + FIELDS_FACTOR * line.len(),
+        ..Reading::default()
+    };
     if !line.trim_start().starts_with('{')
         || each_leaf(line, |path, leaf| reading.see(path, leaf, with_fields)).is_err()
     {
@@ -134,9 +142,15 @@ fn read(line: &str, with_fields: bool) -> LogLine {
     }
     let Reading {
         mut line,
-        fields,
+        mut fields,
+        left_out,
         status,
+        ..
     } = reading;
+    if left_out > 0 {
+        let why = format!("{left_out} fields left out: their names are too long");
+        fields.push(("\u{2026}".to_string(), why));
+    }
     line.json = true;
     line.status = status.map_or(Status::Info, |(_, status)| status);
     line.fields = fields;
@@ -148,6 +162,10 @@ fn read(line: &str, with_fields: bool) -> LogLine {
 struct Reading {
     line: LogLine,
     fields: Vec<(String, String)>,
+    /// What further fields may take.
+    room_bytes: usize,
+    /// Fields that found no room.
+    left_out: u64,
     /// With the rank of the attribute that said so: `status` outdoes `level` wherever it stands.
     status: Option<(u8, Status)>,
 }
@@ -179,9 +197,19 @@ impl Reading {
                     self.line.http_status_code = leaf.to_string();
                 }
                 if with_fields {
-                    self.fields.push((path.to_string(), leaf.to_string()));
+                    self.field(path, leaf.to_string());
                 }
             }
+        }
+    }
+
+    fn field(&mut self, path: &str, value: String) {
+        match self.room_bytes.checked_sub(path.len() + value.len()) {
+            Some(left) => {
+                self.room_bytes = left;
+                self.fields.push((path.to_string(), value));
+            }
+            None => self.left_out += 1,
         }
     }
 
@@ -384,5 +412,21 @@ mod tests {
         fn no_text_makes_it_panic(text in "\\PC{0,60}", json in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,60}") {
             let _ = (log_line(&text), log_line(&json), log_line(&format!("{{{json}}}")));
         }
+    }
+
+    #[test]
+    fn a_long_key_around_many_short_ones_is_written_out_only_so_often() {
+        let (key, leaves) = ("k".repeat(10_000), r#""":1,"#.repeat(10_000));
+        let line = format!(r#"{{"service":"s","{key}":{{{leaves}"":1}}}}"#);
+        let read = log_line(&line);
+        assert_eq!((read.json, &*read.service), (true, "s"));
+        let (last, fields) = read.fields.split_last().unwrap();
+        let bytes: usize = fields.iter().map(|(k, v)| k.len() + v.len()).sum();
+        assert!((300_000..500_000).contains(&bytes), "{bytes}");
+        let why = format!(
+            "{} fields left out: their names are too long",
+            10_001 - fields.len()
+        );
+        assert_eq!(*last, ("\u{2026}".to_string(), why));
     }
 }

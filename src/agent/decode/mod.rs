@@ -26,14 +26,16 @@ mod go_number;
 mod json;
 mod line_error;
 mod log_line;
+mod message;
 mod msgpack;
 mod span;
 mod traces;
 
-pub use dogstatsd::{CheckStatus, Event, Kind, Message, Metric, ServiceCheck, Values, datagram};
+pub use dogstatsd::datagram;
 pub use exposition::{Exposition, ExpositionError, Sample, exposition};
 pub use line_error::LineError;
 pub use log_line::{LogLine, Status, log_line, log_summary};
+pub use message::{CheckStatus, Event, Kind, Message, Metric, ServiceCheck, Values};
 pub use msgpack::DecodeError;
 pub use span::Span;
 pub use traces::{traces_json, traces_v04, traces_v05};

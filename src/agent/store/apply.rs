@@ -18,7 +18,7 @@ use crate::agent::view::{self, PayloadRow, Query, Which};
 use crate::clock::Clock;
 use crate::worker::{Fill, FlushError, Job, Why};
 
-/// A finding may name a value as long as its datagram.
+/// A finding may quote what a peer sent.
 const FINDING_BYTES_MAX: usize = 500;
 
 /// Something that arrived.
