@@ -6,7 +6,8 @@
 
 use std::io::Write;
 
-use super::sample::{Alert, Context, Event, Prepared, Priority, ServiceCheck, Value};
+use super::event::{Alert, Event, Priority, ServiceCheck};
+use super::sample::{Context, Prepared, Value};
 use super::{Error, clean};
 use crate::identity::Identity;
 
@@ -249,8 +250,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dogstatsd::event::Status;
     use crate::dogstatsd::reading::{self, Read};
-    use crate::dogstatsd::sample::{Kind, Sample, Status};
+    use crate::dogstatsd::sample::{Kind, Sample};
     use crate::dogstatsd::tags::GlobalTags;
 
     fn written(sample: &Sample<'_>, identity: &Identity) -> Result<Vec<u8>, Error> {

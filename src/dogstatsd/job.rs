@@ -78,9 +78,9 @@ impl Exporter {
     /// handles meanwhile wait for no more than a list.
     fn collect(&mut self) -> Result<(), FlushError> {
         let shared = self.shared.clone();
-        let (counts, gauges, values) = shared.series().cells();
+        let cells = shared.series().cells();
         let mut outcome = Ok(());
-        for cell in counts {
+        for cell in cells.counts {
             let (sum, samples) = cell.collect();
             let admitted = self.admit(&cell.context, samples);
             // Between a caller's two steps a sum comes without its sample, which the next window brings.
@@ -90,7 +90,7 @@ impl Exporter {
             }
             outcome = self.send_if_many().and(outcome);
         }
-        for cell in gauges {
+        for cell in cells.gauges {
             let (value, samples) = cell.collect();
             if self.admit(&cell.context, samples) {
                 self.packer
@@ -98,7 +98,7 @@ impl Exporter {
             }
             outcome = self.send_if_many().and(outcome);
         }
-        for cell in values {
+        for cell in cells.values {
             let values = cell.collect();
             if self.admit(&cell.context, values.seen()) {
                 self.packer.push_sample(&cell.context, values);

@@ -9,6 +9,13 @@ use super::{
     Client, CountHandle, DistributionHandle, Error, GaugeHandle, HistogramHandle, TimingHandle,
 };
 
+/// Cells of all handles, in the order of their contexts.
+pub(super) struct Cells {
+    pub(super) counts: Vec<Arc<CountCell>>,
+    pub(super) gauges: Vec<Arc<GaugeCell>>,
+    pub(super) values: Vec<Arc<ValuesCell>>,
+}
+
 /// Series that have a handle.
 #[derive(Default)]
 pub(super) struct Series {
@@ -110,18 +117,12 @@ impl Series {
     }
 
     /// Every cell, for the worker to collect without holding the lock.
-    pub(super) fn cells(
-        &self,
-    ) -> (
-        Vec<Arc<CountCell>>,
-        Vec<Arc<GaugeCell>>,
-        Vec<Arc<ValuesCell>>,
-    ) {
-        (
-            self.counts.values().cloned().collect(),
-            self.gauges.values().cloned().collect(),
-            self.values.values().cloned().collect(),
-        )
+    pub(super) fn cells(&self) -> Cells {
+        Cells {
+            counts: self.counts.values().cloned().collect(),
+            gauges: self.gauges.values().cloned().collect(),
+            values: self.values.values().cloned().collect(),
+        }
     }
 
     /// Samples that wait for the next flush.
