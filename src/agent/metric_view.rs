@@ -98,7 +98,7 @@ pub struct Which {
     pub name: String,
     /// See [`MetricRow::kind`].
     pub kind: String,
-    /// All tags, sorted; `Some` of none fits what has no tags.
+    /// Tags that it has, sorted; `Some` of none fits what has no tags.
     pub tags: Option<Vec<String>>,
 }
 
@@ -119,13 +119,21 @@ impl Which {
         }
     }
 
-    /// Whether something of this name, type and sorted tags is asked for.
+    /// Whether something of this name, type and sorted tags is asked for: it may have further tags.
     pub fn fits<'t>(&self, name: &str, kind: &str, tags: impl Iterator<Item = &'t str>) -> bool {
         let same = |asked: &str, has: &str| asked.is_empty() || asked == has;
         let wanted = self.tags.as_ref();
         same(&self.name, name)
             && same(&self.kind, kind)
-            && wanted.is_none_or(|wanted| wanted.iter().map(String::as_str).eq(tags))
+            && wanted.is_none_or(|wanted| has_all(tags, wanted))
+    }
+}
+
+/// Both sorted, so one pass tells; none asked for is none had.
+fn has_all<'t>(mut tags: impl Iterator<Item = &'t str>, wanted: &[String]) -> bool {
+    match wanted {
+        [] => tags.next().is_none(),
+        wanted => wanted.iter().all(|tag| tags.any(|has| has == tag)),
     }
 }
 
@@ -178,14 +186,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_the_same_in_all_that_is_named() {
+    fn what_is_asked_for_is_had() {
         check("nothing is asked", &[], true);
         check("the name", &[("name", "hits")], true);
         check("another name", &[("name", "hit")], false);
         check("the type", &[("type", "count")], true);
         check("another type", &[("name", "hits"), ("type", "set")], false);
         check("tags in any order", &[("tags", "b,a:1,,b")], true);
-        check("one of two tags", &[("tags", "b")], false);
+        check("one of two tags", &[("tags", "b")], true);
+        check("a tag that it has not", &[("tags", "a:1,c")], false);
         check("no tags", &[("tags", "")], false);
     }
 }

@@ -216,7 +216,7 @@ pub const VARS: &[Var] = &[
         name: "TESTAPI_DOGSTATSD_CONTEXTS",
         default: "5000",
         takes: "1 to 1000000",
-        help: "series in one window; those beyond share one a metric, tagged overflow:true",
+        help: "series of callers' words in one window; those beyond share one a metric, tagged overflow:true",
         read: |s, v| set(&mut s.dogstatsd.contexts_max, whole(v, 1, 1_000_000)),
     },
     Var {
@@ -327,7 +327,7 @@ pub const VARS: &[Var] = &[
         name: "TESTAPI_DOGSTATSD_TAGS",
         default: "",
         takes: "key:value pairs, separated by commas, without pipes and @",
-        help: "tags added to each of these metrics",
+        help: "tags added to each of gunicorn's metrics; for all metrics there is DD_TAGS",
         read: |s, v| set(&mut s.gunicorn.tags, v.parse().ok()),
     },
     Var {

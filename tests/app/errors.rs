@@ -170,7 +170,12 @@ fn every_bad_segment_is_told_what_it_takes() {
         }
     }
     let both = "/sdmetrics/set/ana?times=2&different=3";
-    check(both, "different", "3", "nothing beside times");
+    check(
+        both,
+        "different",
+        "3",
+        "one of times and different, not both",
+    );
     let rate = "a number over 0 and up to 1";
     check("/sdmetrics/set/ana?times=2&rate=2", "rate", "2", rate);
     check("/sdmetrics/gauge/1?rate=0", "rate", "0", rate);

@@ -54,7 +54,10 @@ impl Extras {
     }
 
     fn texts(&self) -> Vec<String> {
-        let tags = self.tags.iter().map(|(k, v)| format!("{k}:{v}"));
+        let tags = self.tags.iter().map(|(key, value)| match value.as_str() {
+            "" => key.clone(),
+            value => format!("{key}:{value}"),
+        });
         tags.collect()
     }
 }
@@ -88,7 +91,8 @@ fn emit(
         metric,
         value,
         tags: extras.texts(),
-        rate: extras.rate,
+        // A gauge or a set has no rate on the wire, whatever was asked for.
+        rate: extras.rate.filter(|_| !matches!(kind, "gauge" | "set")),
         taken,
     };
     Ok(Reply::json(200, &said))
@@ -149,7 +153,10 @@ pub(in crate::api) fn set(s: &Services, r: &Request, p: &Params) -> Result<Reply
             emit_members(s, r, &members.collect::<Vec<_>>(), 1)
         }
         (Some(_), Some(different)) => {
-            let (got, takes) = (different.to_string(), "nothing beside times");
+            let (got, takes) = (
+                different.to_string(),
+                "one of times and different, not both",
+            );
             Err(Refusal::segment("different", &got, takes).into())
         }
     }
@@ -163,6 +170,7 @@ struct SaidMembers<'a> {
     /// Of each member.
     times: u64,
     tags: Vec<String>,
+    /// A set has none.
     rate: Option<f64>,
     /// Samples that the client took.
     taken: u64,
@@ -191,7 +199,7 @@ fn emit_members(
         members,
         times,
         tags: extras.texts(),
-        rate: extras.rate,
+        rate: None,
         taken: count,
     };
     Ok(Reply::json(200, &said))
