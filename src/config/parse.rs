@@ -113,7 +113,7 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dogstatsd::Address;
+    use crate::dogstatsd::{Address, Cardinality};
 
     fn read(pairs: &[(&str, &str)]) -> Settings {
         let (settings, problems) = parse(pairs.iter().copied(), &|_| false);
@@ -362,6 +362,17 @@ mod tests {
         assert_eq!(tags("a:1 b:2"), [pair("a", "1"), pair("b", "2")]);
         assert_eq!(tags("a:1 b,c:3:4"), [pair("a", "1 b"), pair("c", "3:4")]);
         assert_eq!(tags("a,:x, ,b:"), [pair("a", ""), pair("b", "")]);
+        let both = [("DATADOG_TAGS", "a:1 b:2"), ("DD_TAGS", "b:3,c:4")];
+        let both = read(&both).identity().tags;
+        let both: Vec<String> = both.iter().map(|(k, v)| format!("{k}:{v}")).collect();
+        assert_eq!(both, ["b:3", "c:4", "a:1"], "DD_TAGS wins");
+        let both = [("DATADOG_CARDINALITY", "low"), ("DD_CARDINALITY", "high")];
+        for (pairs, seen) in [
+            (&both[..], Cardinality::High),
+            (&both[..1], Cardinality::Low),
+        ] {
+            assert_eq!(read(pairs).dogstatsd().cardinality, Some(seen));
+        }
         let identity = read(&[("DD_TAGS", "env:prod,service:x"), ("DD_SERVICE", "y")]).identity();
         assert_eq!(
             (identity.env.as_str(), identity.service.as_str()),

@@ -217,6 +217,18 @@ impl Settings {
         self.log.file.as_ref()
     }
 
+    /// DD_SERVICE, DD_ENV and DD_VERSION stand first in the table and win over tags of their keys.
+    pub(super) fn add_tags(&mut self, tags: Vec<(String, String)>) {
+        let known = |key: &str| ["service", "env", "version"].contains(&key);
+        for (key, value) in tags {
+            match key.as_str() {
+                "env" if self.env.is_empty() => self.env = value,
+                _ if known(&key) => {}
+                _ => self.tags.push((key, value)),
+            }
+        }
+    }
+
     pub(super) fn set_cardinality(&mut self, cardinality: Cardinality) {
         self.dogstatsd.cardinality = Some(cardinality);
     }

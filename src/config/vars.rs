@@ -49,15 +49,19 @@ pub const VARS: &[Var] = &[
         takes: "key:value pairs, separated by commas, or by spaces if there is no comma",
         help: "tags added to every metric and entry span",
         read: |s, v| {
-            // DD_SERVICE, DD_ENV and DD_VERSION stand before DD_TAGS in this table and win over it.
-            let known = |key: &str| ["service", "env", "version"].contains(&key);
-            for (key, value) in tags(v) {
-                match key.as_str() {
-                    "env" if s.env.is_empty() => s.env = value,
-                    _ if known(&key) => {}
-                    _ => s.tags.push((key, value)),
-                }
-            }
+            s.add_tags(tags(v));
+            true
+        },
+    },
+    Var {
+        name: "DATADOG_TAGS",
+        default: "",
+        takes: "key:value pairs, as DD_TAGS",
+        help: "as DD_TAGS, which wins where both have a key; the name that datadogpy reads",
+        read: |s, v| {
+            let mut more = tags(v);
+            more.retain(|(key, _)| s.tags.iter().all(|(known, _)| known != key));
+            s.add_tags(more);
             true
         },
     },
@@ -94,6 +98,19 @@ pub const VARS: &[Var] = &[
         takes: "true or false",
         help: "tell the Agent which container this is",
         read: |s, v| set(&mut s.origin_detection, boolean(v)),
+    },
+    Var {
+        name: "DATADOG_CARDINALITY",
+        default: "",
+        takes: "none, low, orchestrator or high",
+        help: "as DD_CARDINALITY, which wins",
+        read: |s, v| match cardinality(v) {
+            Some(cardinality) => {
+                s.set_cardinality(cardinality);
+                true
+            }
+            None => false,
+        },
     },
     Var {
         name: "DD_CARDINALITY",
