@@ -85,6 +85,7 @@ impl Exporter {
             let admitted = self.admit(&cell.context, samples);
             // Between a caller's two steps a sum comes without its sample, which the next window brings.
             if admitted || (sum != 0 && shared.enabled) {
+                self.telemetry.context(cell.context.kind);
                 self.packer
                     .push_metric(&cell.context, Values::Whole(sum), samples);
             }
@@ -93,6 +94,7 @@ impl Exporter {
         for cell in cells.gauges {
             let (value, samples) = cell.collect();
             if self.admit(&cell.context, samples) {
+                self.telemetry.context(cell.context.kind);
                 self.packer
                     .push_metric(&cell.context, Values::Numbers(&[value]), samples);
             }
@@ -101,17 +103,15 @@ impl Exporter {
         for cell in cells.values {
             let values = cell.collect();
             if self.admit(&cell.context, values.seen()) {
+                self.telemetry.context(cell.context.kind);
                 self.packer.push_sample(&cell.context, values);
             }
             outcome = self.send_if_many().and(outcome);
         }
         shared.known.collect(|context, held| {
-            // A client that is switched off keeps no series.
-            let samples = held.samples();
-            self.telemetry.metrics(context.kind, samples);
-            self.shared.tally.offer(samples);
-            self.shared.tally.hold(samples);
-            self.aggregate.add_held(context, held, &mut self.packer);
+            if self.admit(&context, held.samples()) {
+                self.aggregate.add_held(context, held, &mut self.packer);
+            }
         });
         outcome
     }
@@ -129,7 +129,6 @@ impl Exporter {
             return false;
         }
         self.telemetry.metrics(context.kind, samples);
-        self.telemetry.context(context.kind);
         let tally = &self.shared.tally;
         tally.offer(samples);
         if self.shared.enabled {

@@ -51,7 +51,6 @@ pub(super) struct Known {
 struct Table {
     series: HashTable<Series>,
     bytes: usize,
-    samples: u64,
 }
 
 #[derive(Debug)]
@@ -86,7 +85,6 @@ impl Known {
         match table.series.find_mut(hash, |series| series.is_of(call)) {
             Some(series) if series.has_room(table.bytes, &self.bounds) => {
                 table.bytes += series.add(call.point, self.bounds.values_max);
-                table.samples += 1;
                 true
             }
             _ => false,
@@ -114,7 +112,6 @@ impl Known {
             || table.series.find(hash, |known| known.is_of(call)).is_some();
         if !full {
             table.bytes += bytes + series.add(call.point, self.bounds.values_max);
-            table.samples += 1;
             table
                 .series
                 .insert_unique(hash, series, |series| series.hash);
@@ -126,7 +123,6 @@ impl Known {
     pub(super) fn collect(&self, mut each: impl FnMut(Context, Held)) {
         for mut table in self.stripes.each() {
             let table = &mut *table;
-            table.samples = 0;
             table.series.retain(|series| {
                 let before = series.bytes();
                 if series.samples == 0 {
@@ -142,7 +138,7 @@ impl Known {
 
     /// Samples that wait for the next collection.
     pub(super) fn waiting(&self) -> u64 {
-        self.stripes.each().map(|table| table.samples).sum()
+        self.stripes.each().map(|table| table.samples()).sum()
     }
 
     /// Where one word ends and the next begins is left to the comparison.
@@ -155,6 +151,12 @@ impl Known {
             hasher.write(value.as_bytes());
         }
         hasher.finish()
+    }
+}
+
+impl Table {
+    fn samples(&self) -> u64 {
+        self.series.iter().map(|series| series.samples).sum()
     }
 }
 
@@ -268,7 +270,7 @@ mod tests {
         all.sort();
         for table in known.stripes.each() {
             let bytes: usize = table.series.iter().map(Series::bytes).sum();
-            assert_eq!((table.bytes, table.samples), (bytes, 0));
+            assert_eq!((table.bytes, table.samples()), (bytes, 0));
         }
         all
     }

@@ -238,7 +238,6 @@ impl Carrier for Sink {
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
-        let lines = count_lines(&self.fresh);
         let shown = match &mut self.stdout {
             Some(stdout) => stdout.write(&self.fresh, why, &self.counts),
             None => Ok(()),
@@ -249,6 +248,7 @@ impl Carrier for Sink {
                 self.write_file(why)
             }
             None => {
+                let lines = count_lines(&self.fresh);
                 let counter = if shown.is_ok() {
                     &self.counts.sent
                 } else {

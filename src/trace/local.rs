@@ -239,7 +239,7 @@ pub(super) fn put<V>(pairs: &mut Vec<(Text, V)>, mut key: Text, value: V) {
     }
 }
 
-/// As `{:016x}`, which takes ten times as long.
+/// As `{:016x}`, without the machinery of formatting.
 fn hex(id: u64) -> String {
     let digit = |nibble: u64| char::from(b"0123456789abcdef"[(nibble & 15) as usize]);
     (0..16)

@@ -41,5 +41,6 @@ pub use span::Span;
 pub use traces::{traces_json, traces_v04, traces_v05};
 
 pub(super) use dogstatsd::datagram_lines;
+pub(super) use msgpack::lossy;
 pub(super) use span::{SpanRef, chunk_spans};
 pub(super) use traces::{Chunks, chunks_json, chunks_v04, chunks_v05};

@@ -55,6 +55,15 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
+/// Text, with U+FFFD for what is not UTF-8. Nearly all of it is, and seeing that is many times faster than
+/// mending what is not.
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
 pub(super) type Result<T> = std::result::Result<T, DecodeError>;
 
 /// Reads one value after another.
@@ -120,12 +129,7 @@ impl<'a> Reader<'a> {
 
     /// Text: str or bin, nil as empty. Bytes that are not UTF-8 become U+FFFD, as in the Agent.
     pub(super) fn text(&mut self) -> Result<Cow<'a, str>> {
-        let bytes = self.text_bytes()?;
-        // Nearly all of it is UTF-8, and seeing that is many times faster than mending what is not.
-        Ok(match std::str::from_utf8(bytes) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(bytes),
-        })
+        self.text_bytes().map(lossy)
     }
 
     /// Text as it came.

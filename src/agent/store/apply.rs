@@ -13,7 +13,7 @@ use super::logs::Logs;
 use super::metrics::Metrics;
 use super::payloads::{Brought, Payloads, Way};
 use super::traces::{Came, Traces, open};
-use crate::agent::decode::{Chunks, datagram_lines, exposition};
+use crate::agent::decode::{Chunks, datagram_lines, exposition, lossy};
 use crate::agent::view::{self, PayloadRow, Query, Which};
 use crate::clock::Clock;
 use crate::worker::{Fill, FlushError, Job, Why};
@@ -252,10 +252,7 @@ impl Store {
         let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let mut count = 0;
         for line in lines.filter(|line| !line.is_empty()) {
-            match std::str::from_utf8(line) {
-                Ok(line) => logs.take(line, time_unix_us, &mut errors),
-                Err(_) => logs.take(&String::from_utf8_lossy(line), time_unix_us, &mut errors),
-            }
+            logs.take(&lossy(line), time_unix_us, &mut errors);
             count += 1;
         }
         count
