@@ -40,4 +40,4 @@ mod tally;
 pub use exporter::Options;
 pub use propagation::{extract, inject};
 pub use span::{Child, Entry, EntryOptions, ErrorTags, Tracer, active, active_ids, span, start};
-pub use span_context::{Priority, SpanContext};
+pub use span_context::{Extracted, Priority, SpanContext, SpanLink};

@@ -47,6 +47,7 @@ fn extract_datadog<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Option<Span
         priority: priority.map(Priority),
         origin,
         tags,
+        ..SpanContext::default()
     })
 }
 
@@ -124,6 +125,7 @@ pub fn inject(context: &SpanContext) -> Vec<(&'static str, String)> {
         priority,
         origin,
         tags,
+        ..
     } = context;
     let (high, low) = ((trace_id >> 64) as u64, *trace_id as u64);
     let mut headers = vec![
@@ -328,6 +330,7 @@ mod tests {
             priority: Some(Priority::AUTO_KEEP),
             origin: Some("rum".to_string()),
             tags: vec![("_dd.p.dm".to_string(), "-1".to_string())],
+            ..SpanContext::default()
         };
         let headers = inject(&context);
         let text = |name: &str| {

@@ -234,6 +234,7 @@ pub fn active() -> Option<SpanContext> {
             priority: Some(local.decision.priority),
             origin: local.parent.as_ref().and_then(|p| p.origin.clone()),
             tags,
+            ..SpanContext::default()
         }
     })
 }

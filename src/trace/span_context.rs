@@ -33,4 +33,36 @@ pub struct SpanContext {
     pub origin: Option<String>,
     /// Propagated tags, `_dd.p.*`, without `_dd.p.tid`, which the trace id holds.
     pub tags: Vec<(String, String)>,
+    /// Members of W3C's `tracestate` that are not ours, as they came: others want them back.
+    pub state: String,
+    /// The last Datadog span before this one, where another vendor's stands between: `_dd.parent_id`.
+    pub datadog_parent_id: Option<u64>,
+}
+
+/// Another span that this one has to do with, without being its child.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanLink {
+    /// Its trace, 128 bits.
+    pub trace_id: u128,
+    /// The span.
+    pub span_id: u64,
+    /// Why it is linked, and anything else.
+    pub attributes: Vec<(String, String)>,
+    /// Its W3C `tracestate`, or empty.
+    pub state: String,
+    /// Its W3C trace flags, where known; bit 0 is sampled.
+    pub flags: Option<u32>,
+}
+
+/// All that the headers of a request say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extracted {
+    /// The span that called; a new trace begins where there is none.
+    pub parent: Option<SpanContext>,
+    /// Contexts that were given up for another.
+    pub links: Vec<SpanLink>,
+    /// What callers before us want carried along, in order.
+    pub baggage: Vec<(String, String)>,
+    /// `_dd.propagation_error`, where a header could not be taken whole.
+    pub error: Option<&'static str>,
 }
