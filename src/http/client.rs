@@ -42,8 +42,8 @@ pub enum Error {
     Broken(Target, &'static str, io::Error),
     /// The answer is not HTTP as RFC 9112 has it.
     Malformed(Target, String),
-    /// The answer's body is longer than the limit, in bytes.
-    TooLarge(Target, usize),
+    /// The answer's body is longer than the limit, in bytes; the last is its status.
+    TooLarge(Target, usize, u16),
 }
 
 impl fmt::Display for Error {
@@ -54,7 +54,27 @@ impl fmt::Display for Error {
             Error::Deadline(target, doing) => write!(f, "{target}: deadline passed while {doing}"),
             Error::Broken(target, doing, error) => write!(f, "{target}: {doing}: {error}"),
             Error::Malformed(target, why) => write!(f, "{target}: {why}"),
-            Error::TooLarge(target, limit) => write!(f, "{target}: answer over {limit} bytes"),
+            Error::TooLarge(target, limit, status) => {
+                write!(f, "{target}: answered {status} with over {limit} bytes")
+            }
+        }
+    }
+}
+
+/// What is being done once the whole request has been written.
+const WAITING: &str = "waiting for the answer";
+const READING: &str = "reading the answer";
+
+impl Error {
+    /// Whether the peer may have the whole request, and may have done what it asks. Where it has not, to
+    /// send it again does nothing twice.
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Error::Resolve(..) | Error::Connect(..) => false,
+            Error::Deadline(_, doing) | Error::Broken(_, doing, _) => {
+                *doing == WAITING || *doing == READING
+            }
+            Error::Malformed(..) | Error::TooLarge(..) => true,
         }
     }
 }
@@ -173,9 +193,17 @@ impl Client {
         timer: &Timer,
     ) -> Result<Response, Error> {
         self.received.clear();
-        self.write(&mut stream, call, timer)?;
-        let head = self.read_head(&mut stream, timer)?;
-        let keep_alive = head.keep_alive;
+        let sent = self.write(&mut stream, call, timer);
+        let head = match sent {
+            Ok(()) => self.read_head(&mut stream, timer)?,
+            // One that refuses by the length alone answers and closes while the body is under way.
+            Err(broken @ Error::Broken(..)) => match self.read_head(&mut stream, timer) {
+                Ok(head) => head,
+                Err(_) => return Err(broken),
+            },
+            Err(error) => return Err(error),
+        };
+        let keep_alive = head.keep_alive && sent.is_ok();
         let (response, end) = self.read_body(&mut stream, head, timer)?;
         // Bytes past the end would be taken for the next answer.
         if keep_alive && end == self.received.len() {
@@ -222,7 +250,7 @@ impl Client {
                 Some(head) => return Ok(head),
                 None if self.read_more(stream, timer)? == 0 => {
                     let closed = ErrorKind::UnexpectedEof.into();
-                    return Err(self.broken("waiting for the answer", closed));
+                    return Err(self.broken(WAITING, closed));
                 }
                 None => {}
             }
@@ -241,7 +269,7 @@ impl Client {
         loop {
             let so_far = &self.received[head.bytes..];
             let done = match head.framing {
-                Framing::Length(length) if length > limit => return Err(self.too_large()),
+                Framing::Length(length) if length > limit => return Err(self.too_large(response.status)),
                 Framing::Length(length) => so_far.get(..length).map(|body| {
                     response.body.extend_from_slice(body);
                     length
@@ -259,14 +287,14 @@ impl Client {
                 return Ok((response, head.bytes + used));
             }
             if so_far.len() > limit + (limit >> 3) + 4_096 || response.body.len() > limit {
-                return Err(self.too_large());
+                return Err(self.too_large(response.status));
             }
             if self.read_more(stream, timer)? == 0 {
                 if head.framing == Framing::Close && self.received.len() - head.bytes <= limit {
                     response.body = self.received.split_off(head.bytes);
                     return Ok((response, head.bytes));
                 }
-                return Err(self.broken("reading the answer", ErrorKind::UnexpectedEof.into()));
+                return Err(self.broken(READING, ErrorKind::UnexpectedEof.into()));
             }
         }
     }
@@ -276,7 +304,7 @@ impl Client {
         let room = self.received.len().clamp(4 << 10, 1 << 20);
         let length = self.received.len();
         loop {
-            let wait = self.wait(timer, "waiting for the answer")?;
+            let wait = self.wait(timer, WAITING)?;
             self.received.resize(length + room, 0);
             let read = stream
                 .set_timeout(wait)
@@ -285,7 +313,7 @@ impl Client {
                 .truncate(length + read.as_ref().copied().unwrap_or(0));
             match read {
                 Ok(read) => return Ok(read),
-                Err(error) => self.unless_passing(error, "waiting for the answer")?,
+                Err(error) => self.unless_passing(error, WAITING)?,
             }
         }
     }
@@ -312,8 +340,8 @@ impl Client {
         Error::Malformed(self.target.clone(), why)
     }
 
-    fn too_large(&self) -> Error {
-        Error::TooLarge(self.target.clone(), self.limits.body_bytes_max)
+    fn too_large(&self, status: u16) -> Error {
+        Error::TooLarge(self.target.clone(), self.limits.body_bytes_max, status)
     }
 }
 
@@ -457,14 +485,14 @@ mod tests {
         check(
             "cut short",
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab",
-            Err("reading the answer"),
+            Err(READING),
         );
         check(
             "cut in the head",
             "HTTP/1.1 200 OK\r\nConte",
-            Err("waiting for the answer"),
+            Err(WAITING),
         );
-        check("closed at once", "", Err("waiting for the answer"));
+        check("closed at once", "", Err(WAITING));
         check("no HTTP", "hello\r\n\r\n", Err("not an HTTP response"));
         check(
             "a body over the limit",
@@ -487,7 +515,7 @@ mod tests {
             .exchange(&GET, Duration::from_millis(30))
             .unwrap_err();
         assert!(
-            matches!(error, Error::Deadline(_, "waiting for the answer")),
+            matches!(error, Error::Deadline(_, WAITING)),
             "{error}"
         );
     }

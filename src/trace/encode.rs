@@ -1,19 +1,22 @@
 //! Spans to msgpack, in the shape of v0.4: an array of chunks, a chunk an array of span maps.
 //!
 //! Limits are the Agent's (datadog-agent, `pkg/trace/agent/normalizer.go` and `truncator.go`): what is
-//! longer is cut here, at a character's boundary, so that the cut is ours and known.
+//! longer is cut here, at a character's boundary, so that the cut is ours and known. The shape of links and
+//! events is libdatadog's (`libdd-trace-utils`, `msgpack_encoder/v04`).
 
 use rmp_serde::Serializer;
 use serde::Serialize;
 
+use super::SpanLink;
+use super::event::{EventValue, SpanEvent};
+use super::tags::Tags;
+
 const NAME_BYTES_MAX: usize = 100;
 const RESOURCE_BYTES_MAX: usize = 5_000;
-pub(super) const META_KEY_BYTES_MAX: usize = 200;
-const META_VALUE_BYTES_MAX: usize = 25_000;
 
-/// One span as the Agent reads it. Keys of `meta` and of `metrics` are distinct.
+/// One span as the Agent reads it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WireSpan<'a, K, V> {
+pub(super) struct WireSpan<'a> {
     pub(super) service: &'a str,
     pub(super) name: &'a str,
     pub(super) resource: &'a str,
@@ -24,79 +27,43 @@ pub(super) struct WireSpan<'a, K, V> {
     pub(super) start_unix_ns: u64,
     pub(super) duration_ns: u64,
     pub(super) error: bool,
-    pub(super) meta: &'a [(K, V)],
-    pub(super) metrics: &'a [(K, f64)],
+    pub(super) meta: &'a Tags,
+    pub(super) metrics: &'a Tags,
     /// Tags that many spans say alike. Where the span says the same key, its own value stands.
-    pub(super) common: &'a Common,
+    pub(super) common: &'a CommonTags,
+    pub(super) links: &'a [SpanLink],
+    /// Empty where the Agent does not take events: they are a tag then.
+    pub(super) events: &'a [SpanEvent],
 }
 
 /// Tags encoded once for many spans.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Common {
-    meta: Encoded,
-    metrics: Encoded,
+pub(super) struct CommonTags {
+    meta: Tags,
+    metrics: Tags,
 }
 
-impl Common {
-    pub(super) fn new(meta: &[(&str, &str)], metrics: &[(&str, f64)]) -> Common {
-        let mut common = Common::default();
+/// What a span can say otherwise; see [`Tags::hidden_by`].
+const COMMON_KEYS_MAX: usize = 128;
+
+impl CommonTags {
+    /// The first of each key, up to 128.
+    pub(super) fn new(meta: &[(&str, &str)], metrics: &[(&str, f64)]) -> CommonTags {
+        let mut common = CommonTags::default();
         for (key, value) in meta {
-            let key = cut(key, META_KEY_BYTES_MAX);
-            common.meta.push(key, &cut(value, META_VALUE_BYTES_MAX));
+            if common.meta.text(key).is_none() && common.meta.len() < COMMON_KEYS_MAX {
+                common.meta.put_text(key, value);
+            }
         }
-        for (key, value) in metrics.iter().filter(|(_, value)| value.is_finite()) {
-            common.metrics.push(cut(key, META_KEY_BYTES_MAX), value);
+        for (key, value) in metrics {
+            common.metrics.put_number(key, *value);
         }
         common
     }
-}
 
-/// Pairs of a map, in msgpack.
-#[derive(Clone, Debug, Default)]
-struct Encoded {
-    bytes: Vec<u8>,
-    /// Each key, and where its pair ends in `bytes`. No key twice, and 128 keys at most: the rest is left out.
-    keys: Vec<(String, usize)>,
-}
-
-const COMMON_KEYS_MAX: usize = 128;
-
-impl Encoded {
-    /// Adds a pair, unless its key is there or there are too many.
-    fn push(&mut self, key: &str, value: &impl Serialize) {
-        if self.keys.len() < COMMON_KEYS_MAX && self.keys.iter().all(|(kept, _)| kept != key) {
-            push_text(&mut self.bytes, key);
-            push(&mut self.bytes, value);
-            self.keys.push((key.to_string(), self.bytes.len()));
-        }
-    }
-
-    /// Which pairs give way to a span's own: bit 0 for the first.
-    fn hidden<'k>(&self, own: impl Iterator<Item = &'k str> + Clone) -> u128 {
-        let mut hidden = 0;
-        for (at, (key, _)) in self.keys.iter().enumerate() {
-            let is_own = own.clone().any(|own| cut(own, META_KEY_BYTES_MAX) == key);
-            hidden |= u128::from(is_own) << at;
-        }
-        hidden
-    }
-
-    /// Pairs that remain.
-    fn count(&self, hidden: u128) -> usize {
-        self.keys.len() - hidden.count_ones() as usize
-    }
-
-    fn write(&self, out: &mut Vec<u8>, hidden: u128) {
-        if hidden == 0 {
-            return out.extend_from_slice(&self.bytes);
-        }
-        let mut start = 0;
-        for (at, (_, end)) in self.keys.iter().enumerate() {
-            if hidden & (1 << at) == 0 {
-                out.extend_from_slice(&self.bytes[start..*end]);
-            }
-            start = *end;
-        }
+    /// The text of a key.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.meta.text(key)
     }
 }
 
@@ -120,71 +87,138 @@ const fn short_text<const N: usize>(text: &str) -> [u8; N] {
 }
 
 /// Appends one span.
-pub(super) fn encode_span<K, V>(out: &mut Vec<u8>, span: &WireSpan<'_, K, V>)
-where
-    K: AsRef<str>,
-    V: AsRef<str>,
-{
-    let finite = span.metrics.iter().filter(|(_, value)| value.is_finite());
-    let hidden_meta = span
-        .common
-        .meta
-        .hidden(span.meta.iter().map(|(key, _)| key.as_ref()));
-    let own = finite.clone().map(|(key, _)| key.as_ref());
-    let hidden_metrics = span.common.metrics.hidden(own);
-    let meta = span.meta.len() + span.common.meta.count(hidden_meta);
-    let metrics = finite.clone().count() + span.common.metrics.count(hidden_metrics);
+pub(super) fn encode_span(out: &mut Vec<u8>, span: &WireSpan<'_>) {
+    let CommonTags { meta, metrics } = span.common;
+    let (hidden_meta, hidden_metrics) = (meta.hidden_by(span.meta), metrics.hidden_by(span.metrics));
+    let metrics_count = count(span.metrics, (metrics, hidden_metrics));
     // A root names no parent, a good span no error: the Agent reads an absent field as 0.
     let optional = [
         span.parent_id != 0,
         span.error,
         !span.kind.is_empty(),
-        metrics > 0,
+        metrics_count > 0,
+        !span.links.is_empty(),
+        !span.events.is_empty(),
     ];
     let fields = 8 + optional.iter().filter(|present| **present).count();
     encode_map_head(out, fields as u32);
-    let pair = |out: &mut Vec<u8>, key: &[u8], value: &str, bytes_max| {
-        out.extend_from_slice(key);
-        push_text(out, cut(value, bytes_max));
-    };
-    let number = |out: &mut Vec<u8>, key: &[u8], value: u64| {
-        out.extend_from_slice(key);
-        push(out, &value);
-    };
-    pair(out, text!("service"), span.service, NAME_BYTES_MAX);
-    pair(out, text!("name"), span.name, NAME_BYTES_MAX);
-    pair(out, text!("resource"), span.resource, RESOURCE_BYTES_MAX);
-    number(out, text!("trace_id"), span.trace_id);
-    number(out, text!("span_id"), span.span_id);
-    if span.parent_id != 0 {
-        number(out, text!("parent_id"), span.parent_id);
+    encode_fields(out, span);
+    out.extend_from_slice(text!("meta"));
+    encode_map_head(out, count(span.meta, (meta, hidden_meta)));
+    out.extend_from_slice(span.meta.bytes());
+    meta.write_but(hidden_meta, out);
+    if metrics_count > 0 {
+        out.extend_from_slice(text!("metrics"));
+        encode_map_head(out, metrics_count);
+        out.extend_from_slice(span.metrics.bytes());
+        metrics.write_but(hidden_metrics, out);
     }
-    let start_ns = span.start_unix_ns.min(i64::MAX as u64);
-    number(out, text!("start"), start_ns);
-    let duration_ns = span.duration_ns.min(i64::MAX as u64);
-    number(out, text!("duration"), duration_ns);
+    if !span.links.is_empty() {
+        out.extend_from_slice(text!("span_links"));
+        encode_array_head(out, span.links.len() as u32);
+        span.links.iter().for_each(|link| encode_link(out, link));
+    }
+    if !span.events.is_empty() {
+        out.extend_from_slice(text!("span_events"));
+        encode_array_head(out, span.events.len() as u32);
+        span.events.iter().for_each(|event| encode_event(out, event));
+    }
+}
+
+fn count(own: &Tags, (common, hidden): (&Tags, u128)) -> u32 {
+    (own.len() + common.len()) as u32 - hidden.count_ones()
+}
+
+/// What is neither a map nor a list.
+fn encode_fields(out: &mut Vec<u8>, span: &WireSpan<'_>) {
+    text_field(out, text!("service"), cut(span.service, NAME_BYTES_MAX));
+    text_field(out, text!("name"), cut(span.name, NAME_BYTES_MAX));
+    text_field(out, text!("resource"), cut(span.resource, RESOURCE_BYTES_MAX));
+    number_field(out, text!("trace_id"), span.trace_id);
+    number_field(out, text!("span_id"), span.span_id);
+    if span.parent_id != 0 {
+        number_field(out, text!("parent_id"), span.parent_id);
+    }
+    number_field(out, text!("start"), span.start_unix_ns.min(i64::MAX as u64));
+    number_field(out, text!("duration"), span.duration_ns.min(i64::MAX as u64));
     if span.error {
-        number(out, text!("error"), 1);
+        number_field(out, text!("error"), 1);
     }
     if !span.kind.is_empty() {
-        pair(out, text!("type"), span.kind, NAME_BYTES_MAX);
+        text_field(out, text!("type"), cut(span.kind, NAME_BYTES_MAX));
     }
-    out.extend_from_slice(text!("meta"));
-    encode_map_head(out, meta as u32);
-    for (key, value) in span.meta {
-        push_text(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
-        push_text(out, cut(value.as_ref(), META_VALUE_BYTES_MAX));
-    }
-    span.common.meta.write(out, hidden_meta);
-    if metrics > 0 {
-        out.extend_from_slice(text!("metrics"));
-        encode_map_head(out, metrics as u32);
-        for (key, value) in finite {
-            push_text(out, cut(key.as_ref(), META_KEY_BYTES_MAX));
-            push(out, value);
+}
+
+fn encode_link(out: &mut Vec<u8>, link: &SpanLink) {
+    let optional = [!link.attributes.is_empty(), !link.state.is_empty(), link.flags.is_some()];
+    encode_map_head(out, 3 + optional.iter().filter(|present| **present).count() as u32);
+    number_field(out, text!("trace_id"), link.trace_id as u64);
+    number_field(out, text!("trace_id_high"), (link.trace_id >> 64) as u64);
+    number_field(out, text!("span_id"), link.span_id);
+    if !link.attributes.is_empty() {
+        out.extend_from_slice(text!("attributes"));
+        encode_map_head(out, link.attributes.len() as u32);
+        for (key, value) in &link.attributes {
+            push_text(out, key);
+            push_text(out, value);
         }
-        span.common.metrics.write(out, hidden_metrics);
     }
+    if !link.state.is_empty() {
+        text_field(out, text!("tracestate"), &link.state);
+    }
+    if let Some(flags) = link.flags {
+        // Bit 31 tells flags that are 0 from flags that nobody knows.
+        number_field(out, text!("flags"), u64::from(flags | 1 << 31));
+    }
+}
+
+fn encode_event(out: &mut Vec<u8>, event: &SpanEvent) {
+    encode_map_head(out, 2 + u32::from(!event.attributes.is_empty()));
+    number_field(out, text!("time_unix_nano"), event.unix_ns);
+    text_field(out, text!("name"), &event.name);
+    if !event.attributes.is_empty() {
+        out.extend_from_slice(text!("attributes"));
+        encode_map_head(out, event.attributes.len() as u32);
+        for (key, value) in &event.attributes {
+            push_text(out, key);
+            encode_value(out, value);
+        }
+    }
+}
+
+fn encode_value(out: &mut Vec<u8>, value: &EventValue) {
+    encode_map_head(out, 2);
+    let (kind, key): (u64, &[u8]) = match value {
+        EventValue::Text(_) => (0, text!("string_value")),
+        EventValue::Bool(_) => (1, text!("bool_value")),
+        EventValue::Int(_) => (2, text!("int_value")),
+        EventValue::Float(_) => (3, text!("double_value")),
+        EventValue::List(_) => (4, text!("array_value")),
+    };
+    number_field(out, text!("type"), kind);
+    out.extend_from_slice(key);
+    match value {
+        EventValue::Text(text) => push_text(out, text),
+        EventValue::Bool(is) => push(out, is),
+        EventValue::Int(number) => push(out, number),
+        EventValue::Float(number) => push_number(out, *number),
+        EventValue::List(values) => {
+            encode_map_head(out, 1);
+            out.extend_from_slice(text!("values"));
+            encode_array_head(out, values.len() as u32);
+            values.iter().for_each(|value| encode_value(out, value));
+        }
+    }
+}
+
+fn text_field(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    push_text(out, value);
+}
+
+fn number_field(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
+    push(out, &value);
 }
 
 fn push(out: &mut Vec<u8>, value: &impl Serialize) {
@@ -193,8 +227,31 @@ fn push(out: &mut Vec<u8>, value: &impl Serialize) {
         .expect("a Vec takes every byte of a text or a number");
 }
 
+pub(super) fn push_number(out: &mut Vec<u8>, value: f64) {
+    out.push(0xcb);
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+/// The text at the start of these bytes, where there is one; of what this file writes.
+pub(super) fn read_text(bytes: &[u8]) -> Option<&str> {
+    let (start, length) = match *bytes {
+        [head @ 0xa0..=0xbf, ..] => (1, usize::from(head & 0x1f)),
+        [0xd9, length, ..] => (2, usize::from(length)),
+        [0xda, high, low, ..] => (3, usize::from(u16::from_be_bytes([high, low]))),
+        _ => return None,
+    };
+    std::str::from_utf8(bytes.get(start..start + length)?).ok()
+}
+
+/// The number at the start of these bytes, where there is one.
+pub(super) fn read_number(bytes: &[u8]) -> Option<f64> {
+    let (head, rest) = bytes.split_first()?;
+    let number = f64::from_be_bytes(rest.get(..8)?.try_into().ok()?);
+    (*head == 0xcb).then_some(number)
+}
+
 /// Most of a span is short texts, whose head is one byte.
-fn push_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
     if text.len() >= 32 {
         return push(out, &text);
     }
@@ -234,93 +291,84 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
 mod tests {
     use super::*;
 
-    static NOTHING: Common = Common {
-        meta: Encoded {
-            bytes: Vec::new(),
-            keys: Vec::new(),
-        },
-        metrics: Encoded {
-            bytes: Vec::new(),
-            keys: Vec::new(),
-        },
-    };
+    fn text_tags(pairs: &[(&str, &str)]) -> Tags {
+        let mut tags = Tags::default();
+        pairs.iter().for_each(|(key, value)| tags.put_text(key, value));
+        tags
+    }
 
-    static ROOT: WireSpan<'static, &str, &str> = WireSpan {
-        service: "s",
-        name: "n",
-        resource: "r",
-        kind: "",
-        trace_id: 1,
-        span_id: 0x8000_0000_0000_0000,
-        parent_id: 0,
-        start_unix_ns: 256,
-        duration_ns: 127,
-        error: false,
-        meta: &[],
-        metrics: &[],
-        common: &NOTHING,
-    };
+    fn number_tags(pairs: &[(&str, f64)]) -> Tags {
+        let mut tags = Tags::default();
+        pairs.iter().for_each(|(key, value)| tags.put_number(key, *value));
+        tags
+    }
+
+    /// The smallest span, changed as told, in msgpack.
+    fn encoded(change: impl FnOnce(&mut WireSpan<'_>)) -> Vec<u8> {
+        let mut span = WireSpan {
+            service: "s",
+            name: "n",
+            resource: "r",
+            kind: "",
+            trace_id: 1,
+            span_id: 0x8000_0000_0000_0000,
+            parent_id: 0,
+            start_unix_ns: 256,
+            duration_ns: 127,
+            error: false,
+            meta: &Tags::default(),
+            metrics: &Tags::default(),
+            common: &CommonTags::default(),
+            links: &[],
+            events: &[],
+        };
+        let mut out = Vec::new();
+        change(&mut span);
+        encode_span(&mut out, &span);
+        out
+    }
 
     #[track_caller]
-    fn check(rule: &str, span: &WireSpan<'_, &str, &str>, expected: &[u8]) {
-        let mut out = Vec::new();
-        encode_span(&mut out, span);
+    fn check(rule: &str, seen: &[u8], expected: &[&[u8]]) {
+        let expected = expected.concat();
         let (seen, wanted) = (
-            out.escape_ascii().to_string(),
+            seen.escape_ascii().to_string(),
             expected.escape_ascii().to_string(),
         );
         assert_eq!(seen, wanted, "{rule}");
     }
 
+    const HEAD: &[u8] = b"\xa7service\xa1s\xa4name\xa1n\xa8resource\xa1r\xa8trace_id\x01\xa7span_id\xcf\x80\0\0\0\0\0\0\0";
+    const TIMES: &[u8] = b"\xa5start\xcd\x01\0\xa8duration\x7f";
+
     #[test]
     fn every_rule_of_a_span_has_its_bytes() {
-        const HEAD: &[u8] = b"\xa7service\xa1s\xa4name\xa1n\xa8resource\xa1r\xa8trace_id\x01\xa7span_id\xcf\x80\0\0\0\0\0\0\0";
-        let plain = [
-            b"\x88",
-            HEAD,
-            b"\xa5start\xcd\x01\0\xa8duration\x7f\xa4meta\x80",
-        ]
-        .concat();
         check(
             "a root names no parent, a good span no error",
-            &ROOT,
-            &plain,
+            &encoded(|_| {}),
+            &[b"\x88", HEAD, TIMES, b"\xa4meta\x80"],
         );
-        let full = WireSpan {
-            kind: "web",
-            parent_id: 2,
-            error: true,
-            meta: &[("a", "b"), ("\u{e9}", "")],
-            metrics: &[("m", 1.0), ("nan", f64::NAN), ("inf", f64::INFINITY)],
-            ..ROOT
-        };
-        let wanted = [
-            b"\x8c",
-            HEAD,
-            b"\xa9parent_id\x02\xa5start\xcd\x01\0\xa8duration\x7f\xa5error\x01\xa4type\xa3web",
-            b"\xa4meta\x82\xa1a\xa1b\xa2\xc3\xa9\xa0\xa7metrics\x81\xa1m\xcb\x3f\xf0\0\0\0\0\0\0",
-        ]
-        .concat();
+        let meta = text_tags(&[("a", "b"), ("\u{e9}", "")]);
+        let metrics = number_tags(&[("m", 1.0), ("nan", f64::NAN), ("inf", f64::INFINITY)]);
+        let full = encoded(|span| {
+            (span.kind, span.parent_id, span.error) = ("web", 2, true);
+            (span.meta, span.metrics) = (&meta, &metrics);
+        });
         check(
             "all fields; a metric that is no number is left out",
             &full,
-            &wanted,
+            &[
+                b"\x8c",
+                HEAD,
+                b"\xa9parent_id\x02",
+                TIMES,
+                b"\xa5error\x01\xa4type\xa3web",
+                b"\xa4meta\x82\xa1a\xa1b\xa2\xc3\xa9\xa0\xa7metrics\x81\xa1m\xcb\x3f\xf0\0\0\0\0\0\0",
+            ],
         );
         let long = "\u{e9}".repeat(60);
-        let mut out = Vec::new();
-        encode_span(
-            &mut out,
-            &WireSpan {
-                name: &long,
-                ..ROOT
-            },
-        );
-        let cut = [
-            b"\xa4name\xd9\x64".as_slice(),
-            "\u{e9}".repeat(50).as_bytes(),
-            b"\xa8res",
-        ]
-        .concat();
+        let out = encoded(|span| span.name = &long);
+        let cut = [b"\xa4name\xd9\x64", "\u{e9}".repeat(50).as_bytes(), b"\xa8res"].concat();
         assert!(
             out.windows(cut.len()).any(|part| part == cut),
             "a name is cut at 100 bytes"
@@ -328,53 +376,102 @@ mod tests {
     }
 
     #[test]
-    fn what_many_spans_say_alike_gives_way_to_a_spans_own() {
-        let common = Common::new(
-            &[("env", "dev"), ("a", "x"), ("env", "twice")],
-            &[("pid", 7.0), ("inf", f64::INFINITY)],
+    fn links_and_events_have_their_bytes() {
+        let least = SpanLink {
+            trace_id: (2 << 64) | 1,
+            span_id: 3,
+            ..SpanLink::default()
+        };
+        let full = SpanLink {
+            attributes: vec![("reason".into(), "x".into())],
+            state: "dd=s:1".into(),
+            flags: Some(1),
+            ..least.clone()
+        };
+        let link = b"\xa8trace_id\x01\xadtrace_id_high\x02\xa7span_id\x03";
+        let links = [least, full];
+        check(
+            "a link says what it knows",
+            &encoded(|span| span.links = &links),
+            &[
+                b"\x89",
+                HEAD,
+                TIMES,
+                b"\xa4meta\x80\xaaspan_links\x92\x83",
+                link,
+                b"\x86",
+                link,
+                b"\xaaattributes\x81\xa6reason\xa1x\xaatracestate\xa6dd=s:1\xa5flags\xce\x80\0\0\x01",
+            ],
         );
-        let meta = |span: &WireSpan<'_, &str, &str>| {
-            let mut out = Vec::new();
-            encode_span(&mut out, span);
-            let at = out.windows(5).position(|part| part == b"\xa4meta").unwrap();
-            out[at + 5..].escape_ascii().to_string()
+        let values = vec![EventValue::Int(-1), EventValue::Bool(true)];
+        let attributes = vec![
+            ("t".into(), EventValue::Text("x".into())),
+            ("f".into(), EventValue::Float(1.0)),
+            ("l".into(), EventValue::List(values)),
+        ];
+        let bare = SpanEvent {
+            name: "e".into(),
+            unix_ns: 7,
+            attributes: vec![],
         };
-        let span = WireSpan {
-            common: &common,
-            ..ROOT
-        };
-        let pid = b"\xa7metrics\x81\xa3pid\xcb\x40\x1c\0\0\0\0\0\0";
-        let all = [&b"\x82\xa3env\xa3dev\xa1a\xa1x"[..], pid].concat();
-        assert_eq!(meta(&span), all.escape_ascii().to_string());
-        // What is no number is not on the wire, so the common one stands.
-        let not_finite = WireSpan {
-            metrics: &[("pid", f64::NAN)],
-            ..span
-        };
-        assert_eq!(meta(&not_finite), all.escape_ascii().to_string());
-        let own = WireSpan {
-            meta: &[("a", "own")],
-            metrics: &[("pid", 8.0)],
-            ..span
-        };
-        let eight = b"\xa7metrics\x81\xa3pid\xcb\x40\x20\0\0\0\0\0\0";
-        let first = [&b"\x82\xa1a\xa3own\xa3env\xa3dev"[..], eight].concat();
-        assert_eq!(meta(&own), first.escape_ascii().to_string());
+        let events = [bare.clone(), SpanEvent { attributes, ..bare }];
+        let event = b"\xaetime_unix_nano\x07\xa4name\xa1e";
+        check(
+            "an event's values have their types",
+            &encoded(|span| span.events = &events),
+            &[
+                b"\x89",
+                HEAD,
+                TIMES,
+                b"\xa4meta\x80\xabspan_events\x92\x82",
+                event,
+                b"\x83",
+                event,
+                b"\xaaattributes\x83\xa1t\x82\xa4type\0\xacstring_value\xa1x",
+                b"\xa1f\x82\xa4type\x03\xacdouble_value\xcb\x3f\xf0\0\0\0\0\0\0",
+                b"\xa1l\x82\xa4type\x04\xabarray_value\x81\xa6values\x92",
+                b"\x82\xa4type\x02\xa9int_value\xff\x82\xa4type\x01\xaabool_value\xc3",
+            ],
+        );
     }
 
     #[test]
-    fn keys_that_are_cut_to_one_are_one() {
-        let long = "k".repeat(250);
-        let common = Common::new(&[(&long, "common")], &[]);
-        let span = WireSpan {
-            meta: &[(long.as_str(), "own")],
-            common: &common,
-            ..ROOT
-        };
+    fn what_many_spans_say_alike_gives_way_to_a_spans_own() {
+        let common = CommonTags::new(
+            &[("env", "dev"), ("a", "x"), ("env", "twice")],
+            &[("pid", 7.0), ("inf", f64::INFINITY)],
+        );
+        let pid = b"\xa7metrics\x81\xa3pid\xcb\x40\x1c\0\0\0\0\0\0";
+        let head: [&[u8]; 4] = [b"\x89", HEAD, TIMES, b"\xa4meta"];
+        let all = [&head[..], &[b"\x82\xa3env\xa3dev\xa1a\xa1x", pid]].concat();
+        check("nothing of its own", &encoded(|span| span.common = &common), &all);
+        let nan = number_tags(&[("pid", f64::NAN)]);
+        let not_a_number = encoded(|span| (span.common, span.metrics) = (&common, &nan));
+        check("what is no number is not on the wire", &not_a_number, &all);
+        let (meta, metrics) = (text_tags(&[("a", "own")]), number_tags(&[("pid", 8.0)]));
+        let own = encoded(|span| {
+            span.common = &common;
+            (span.meta, span.metrics) = (&meta, &metrics);
+        });
+        let eight = b"\xa7metrics\x81\xa3pid\xcb\x40\x20\0\0\0\0\0\0";
+        let own_first = b"\x82\xa1a\xa3own\xa3env\xa3dev";
+        check("its own come first", &own, &[&head[..], &[own_first, eight]].concat());
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in ["", "a", &"b".repeat(31), &"c".repeat(32), &"d".repeat(255), &"e".repeat(256)] {
+            let mut out = Vec::new();
+            push_text(&mut out, text);
+            out.push(0xa1);
+            assert_eq!(read_text(&out), Some(text));
+            assert_eq!(read_number(&out), None);
+        }
         let mut out = Vec::new();
-        encode_span(&mut out, &span);
-        let count = |text: &[u8]| out.windows(text.len()).filter(|part| part == &text).count();
-        assert_eq!((count(b"\xa3own"), count(b"common")), (1, 0));
+        push_number(&mut out, -0.25);
+        assert_eq!((read_number(&out), read_text(&out)), (Some(-0.25), None));
+        assert_eq!((read_text(&[]), read_number(&[0xcb, 1])), (None, None));
     }
 
     #[test]

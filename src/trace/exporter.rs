@@ -1,502 +1,335 @@
 //! Chunks to payloads, payloads to the Agent.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::answer::{Verdict, excerpt, verdict};
+use super::chunks::Chunks;
+use super::contact::Contact;
 use super::encode::encode_array_head;
-use super::sampler::Sampler;
-use super::tally::{Chunks, Tally};
-use crate::clock::Clock;
-use crate::http::{Call, Client, Response, Target};
+use super::headers;
+use super::held::{Batch, Held};
+use super::keep_rate::KeepRate;
+use super::notices::Kind;
+use super::options::Options;
+use super::pause::Pause;
+use super::tally::End;
+use super::common::Common;
+use crate::http::{Call, Client, Error, Response};
 use crate::identity::Identity;
-use crate::worker::{Carrier, FlushError, TrayLimits, Why};
+use crate::worker::{Carrier, FlushError, Ledger, Why};
 
-/// How traces are sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// False: no spans, no sends, no headers.
-    pub enabled: bool,
-    /// The Agent.
-    pub agent: Target,
-    /// Time between two payloads.
-    pub flush_interval: Duration,
-    /// Over connect, write and read of one payload.
-    pub timeout: Duration,
-    /// Bytes held while the Agent is away; the oldest go first.
-    pub buffer_bytes_max: usize,
-    /// Longest payload. The Agent takes 25 MiB.
-    pub payload_bytes_max: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            enabled: true,
-            agent: Target::Tcp("127.0.0.1".to_string(), 8126),
-            flush_interval: Duration::from_secs(1),
-            timeout: Duration::from_secs(2),
-            buffer_bytes_max: 8 << 20,
-            payload_bytes_max: 4 << 20,
-        }
-    }
-}
-
-impl Options {
-    pub(super) fn limits(&self) -> TrayLimits {
-        TrayLimits {
-            bytes_max: self.buffer_bytes_max,
-            call_bytes: BATCH_BYTES.min(self.buffer_bytes_max / 2),
-            flush_interval: self.flush_interval,
-        }
-    }
-}
-
-/// A batch is closed for sending at this size.
-const BATCH_BYTES: usize = 1 << 20;
-/// Longest pause between two tries while the Agent is away.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// All sends of the last flush together.
 const STOP_BUDGET: Duration = Duration::from_millis(1_500);
+/// A payload that may have arrived is sent once more, no oftener: the Agent would count its spans twice.
+const TRIES_MAX: u32 = 2;
 
-/// What became of one payload.
-enum Outcome {
+/// How one send ended.
+enum Sent {
     Delivered,
-    /// Never to be sent again; the counter says why.
-    Given(&'static str),
-    Split,
-    /// Kept for later.
-    Later(String),
+    /// Given up, or to be tried at once in another form; why, where a person should know.
+    GoOn(String),
+    /// Nothing can be sent now.
+    Wait(String, Option<Duration>),
 }
 
 /// The job of the `dd-trace` thread.
 pub(super) struct Exporter {
     options: Options,
     client: Client,
-    clock: Clock,
     headers: Vec<(&'static str, String)>,
-    sampler: Arc<Sampler>,
-    tally: Arc<Tally>,
-    batches: VecDeque<Chunks>,
-    /// Memory of the last batch.
-    spare: Chunks,
-    held_bytes: usize,
+    common: Arc<Common>,
+    held: Held,
+    contact: Contact,
     rates_version: String,
-    pause: Duration,
-    not_before_ns: u64,
-    /// Whether the last try was answered; unknown before the first.
-    reachable: bool,
+    pause: Pause,
+    keep_rate: KeepRate,
+    /// Spans lost when a person was last told.
+    lost_told: u64,
     /// Told again while a pause lasts.
     last_error: String,
 }
 
 impl Exporter {
-    pub(super) fn new(
-        options: Options,
-        identity: &Identity,
-        clock: Clock,
-        (sampler, tally): (Arc<Sampler>, Arc<Tally>),
-    ) -> Exporter {
+    pub(super) fn new(options: Options, identity: &Identity, common: Arc<Common>) -> Exporter {
+        let client = Client::new(options.agent.clone(), common.clock.clone());
         Exporter {
-            client: Client::new(options.agent.clone(), clock.clone()),
-            headers: headers(identity),
+            client,
+            headers: headers::of(identity),
+            held: Held::new(options.held_bytes_max()),
+            contact: Contact::new(&options),
             options,
-            clock,
-            sampler,
-            tally,
-            batches: VecDeque::new(),
-            spare: Chunks::default(),
-            held_bytes: 0,
+            common,
             rates_version: "0".to_string(),
-            pause: Duration::ZERO,
-            not_before_ns: 0,
-            reachable: false,
+            pause: Pause::default(),
+            keep_rate: KeepRate::default(),
+            lost_told: 0,
             last_error: String::new(),
         }
     }
 
-    fn post(&mut self, batch: &Chunks, timeout: Duration) -> Outcome {
-        let mut head = Vec::new();
-        encode_array_head(&mut head, batch.ends.len() as u32);
-        let count = batch.ends.len().to_string();
-        let mut headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
+    fn send_all(&mut self, why: Why) -> Result<(), FlushError> {
+        let started_ns = self.common.clock.mono_ns();
+        if matches!(why, Why::Tick | Why::Full) && !self.pause.is_over(started_ns) {
+            return Err(FlushError::new(&self.last_error));
+        }
+        let end_ns = match why {
+            Why::Stop => started_ns.saturating_add(STOP_BUDGET.as_nanos() as u64),
+            _ => u64::MAX,
+        };
+        if why != Why::Stop {
+            self.make_contact()?;
+        }
+        let mut trouble = None;
+        while let Some(batch) = self.held.next(self.contact.payload_bytes_max()) {
+            let left_ns = end_ns.saturating_sub(self.common.clock.mono_ns());
+            let timeout = self.options.timeout.min(Duration::from_nanos(left_ns));
+            match self.send(batch, timeout) {
+                Sent::Delivered => {}
+                Sent::GoOn(error) => trouble = Some(error),
+                Sent::Wait(error, after) => return Err(self.unreachable(error, after)),
+            }
+        }
+        trouble.map_or(Ok(()), |error| Err(FlushError::new(error)))
+    }
+
+    /// Asks the Agent what it takes, when that is due. Where there is nothing to send yet, an empty payload
+    /// follows, which every Agent answers: so the user hears of a wrong address at the start, and of an
+    /// Agent that is back, without a single request.
+    fn make_contact(&mut self) -> Result<(), FlushError> {
+        let now_ns = self.common.clock.mono_ns();
+        if self.contact.is_due(now_ns) {
+            let asked = self.contact.ask(&mut self.client, self.options.timeout, now_ns);
+            if let Err(error) = asked
+                && !error.may_have_arrived()
+            {
+                return Err(self.unreachable(error.to_string(), None));
+            }
+            self.contact.tell(&self.common);
+        }
+        if !self.held.is_empty() || self.common.told.is_reachable() {
+            return Ok(());
+        }
+        match self.post(&Chunks::default(), self.options.timeout) {
+            Ok(response) => match verdict(&response) {
+                Verdict::Delivered => {
+                    self.learn(&response);
+                    Ok(())
+                }
+                Verdict::Later(after) => {
+                    let error = format!("{}: answered {}", self.options.agent, response.status);
+                    Err(self.unreachable(error, after))
+                }
+                _ => {
+                    let error = format!("{}: takes no traces", self.options.agent);
+                    Err(self.unreachable(error, None))
+                }
+            },
+            Err(error) => Err(self.unreachable(error.to_string(), None)),
+        }
+    }
+
+    fn unreachable(&mut self, error: String, after: Option<Duration>) -> FlushError {
+        self.pause.lengthen(self.common.clock.mono_ns(), after);
+        self.common.told.set_unreachable(&error);
+        self.last_error.clone_from(&error);
+        FlushError::new(error)
+    }
+
+    fn post(&mut self, chunks: &Chunks, timeout: Duration) -> Result<Response, Error> {
+        let mut head = Vec::with_capacity(5);
+        encode_array_head(&mut head, chunks.len() as u32);
+        let count = chunks.len().to_string();
+        let known = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let mut headers: Vec<(&str, &str)> = known.collect();
         headers.push(("X-Datadog-Trace-Count", &count));
         headers.push(("Datadog-Rates-Payload-Version", &self.rates_version));
         let call = Call {
             method: "POST",
             path: "/v0.4/traces",
             headers: &headers,
-            body: &[&head, &batch.bytes],
+            body: &[&head, chunks.bytes()],
         };
-        match self.client.exchange(&call, timeout) {
-            Ok(response) => self.judge(&response, batch.ends.len()),
-            Err(error) => Outcome::Later(error.to_string()),
+        let outcome = match self.client.exchange(&call, timeout) {
+            // What it says of rates is too much to read; whether it took the payload is known.
+            Err(Error::TooLarge(_, _, status)) => Ok(Response { status, ..Response::default() }),
+            outcome => outcome,
+        };
+        let sends = &self.common.tally.thread.sends;
+        match &outcome {
+            Ok(response) => {
+                let class = usize::from(response.status / 100).clamp(2, 5) - 2;
+                add(&sends.answers[class], 1);
+            }
+            Err(_) => add(&sends.failed, 1),
         }
+        outcome
     }
 
-    /// What each status asks for, by the Agent's own replies (datadog-agent, `pkg/trace/api`).
-    fn judge(&mut self, response: &Response, chunks: usize) -> Outcome {
-        match response.status {
-            200..=299 => {
-                self.sampler.learn(&response.body);
-                if let Some(version) = response.header("Datadog-Rates-Payload-Version") {
-                    self.rates_version = version.to_string();
+    fn send(&mut self, mut batch: Batch, timeout: Duration) -> Sent {
+        let response = match self.post(&batch.chunks, timeout) {
+            Ok(response) => response,
+            Err(error) => {
+                batch.tries += u32::from(error.may_have_arrived());
+                return self.unanswered(batch, &error);
+            }
+        };
+        match verdict(&response) {
+            Verdict::Delivered => {
+                self.delivered(batch);
+                self.learn(&response);
+                return Sent::Delivered;
+            }
+            Verdict::Later(after) => {
+                self.put_back(batch);
+                let error = format!("{}: answered {}", self.options.agent, response.status);
+                return Sent::Wait(error, after);
+            }
+            Verdict::TooLarge if batch.chunks.len() > 1 => {
+                add(&self.common.tally.thread.sends.splits, 1);
+                self.halve(batch);
+            }
+            Verdict::TooLarge => self.too_large(batch),
+            Verdict::TooSlow => {
+                self.contact.take_less();
+                batch.tries += 1;
+                if batch.tries < TRIES_MAX {
+                    add(&self.common.tally.thread.sends.retries, 1);
+                    self.halve(batch);
+                } else {
+                    self.give_up(batch, End::Unanswered);
                 }
-                Outcome::Delivered
             }
-            413 if chunks > 1 => Outcome::Split,
-            413 => Outcome::Given("too_large"),
-            status @ (408 | 429 | 500..=599) => {
-                Outcome::Later(format!("{}: answered {status}", self.options.agent))
+            Verdict::Unsupported => {
+                self.contact.ask_again();
+                self.tell(Kind::Unsupported, || {
+                    format!("takes no traces at /v0.4/traces: it answered {}", response.status)
+                });
+                self.give_up(batch, End::Rejected);
             }
-            _ => Outcome::Given("rejected"),
+            Verdict::Rejected => {
+                self.tell(Kind::Rejected, || {
+                    let said = excerpt(&response.body);
+                    format!("refused a payload with {}: {said:?}", response.status)
+                });
+                self.give_up(batch, End::Rejected);
+            }
         }
+        Sent::GoOn(format!("{}: answered {}", self.options.agent, response.status))
     }
 
-    fn send_all(&mut self, why: Why) -> Result<(), FlushError> {
-        if !self.options.enabled {
-            return Ok(());
-        }
-        let started_ns = self.clock.mono_ns();
-        if matches!(why, Why::Tick | Why::Full) && started_ns < self.not_before_ns {
-            return Err(FlushError::new(&self.last_error));
-        }
-        if self.batches.is_empty() && !self.reachable && why != Why::Stop {
-            return self.probe();
-        }
-        let budget = if why == Why::Stop {
-            STOP_BUDGET
+    fn unanswered(&mut self, batch: Batch, error: &Error) -> Sent {
+        if batch.tries >= TRIES_MAX {
+            self.give_up(batch, End::Unanswered);
         } else {
-            Duration::MAX
-        };
-        let mut rejected = None;
-        while let Some(batch) = self.batches.pop_front() {
-            let spent = Duration::from_nanos(self.clock.mono_ns().saturating_sub(started_ns));
-            let timeout = self.options.timeout.min(budget.saturating_sub(spent));
-            match self.post(&batch, timeout) {
-                Outcome::Delivered => self.settled(batch, "sent"),
-                Outcome::Given(reason) => {
-                    rejected = Some(format!("{}: payload {reason}", self.options.agent));
-                    self.settled(batch, reason);
-                }
-                Outcome::Split => {
-                    let (first, rest) = batch.halves();
-                    self.batches.push_front(rest);
-                    self.batches.push_front(first);
-                }
-                Outcome::Later(error) => {
-                    self.batches.push_front(batch);
-                    self.pause_a_little();
-                    self.last_error.clone_from(&error);
-                    return Err(FlushError::new(error));
-                }
-            }
+            self.put_back(batch);
         }
-        self.calm_down();
-        rejected.map_or(Ok(()), |why| Err(FlushError::new(why)))
+        Sent::Wait(error.to_string(), None)
     }
 
-    /// An empty payload, which every Agent answers: so the user hears of a wrong address at the start,
-    /// and of an Agent that is back, without a single request.
-    fn probe(&mut self) -> Result<(), FlushError> {
-        match self.post(&Chunks::default(), self.options.timeout) {
-            Outcome::Delivered => {
-                self.calm_down();
-                Ok(())
-            }
-            Outcome::Later(error) => {
-                self.pause_a_little();
-                self.last_error.clone_from(&error);
-                Err(FlushError::new(error))
-            }
-            Outcome::Given(_) | Outcome::Split => {
-                self.pause_a_little();
-                self.last_error = format!("{}: takes no traces", self.options.agent);
-                Err(FlushError::new(&self.last_error))
+    fn put_back(&mut self, batch: Batch) {
+        add(&self.common.tally.thread.sends.retries, 1);
+        self.held.put_back(batch);
+    }
+
+    fn halve(&mut self, batch: Batch) {
+        let tries = batch.tries;
+        let (first, rest) = batch.chunks.halves();
+        for chunks in [rest, first] {
+            if !chunks.is_empty() {
+                self.held.put_back(Batch { chunks, tries });
             }
         }
     }
 
-    fn calm_down(&mut self) {
-        self.reachable = true;
-        self.pause = Duration::ZERO;
-        self.not_before_ns = 0;
+    fn too_large(&mut self, batch: Batch) {
+        self.tell(Kind::TooLarge, || {
+            let (service, resource) = batch.chunks.whose().unwrap_or_default();
+            let bytes = batch.chunks.bytes().len();
+            format!("takes no trace so long: {bytes} bytes, of {service:?}, {resource:?}")
+        });
+        self.give_up(batch, End::TooLarge);
     }
 
-    fn settled(&mut self, mut batch: Chunks, how: &str) {
-        self.held_bytes -= batch.bytes.len();
-        let tally = &self.tally;
-        let end = match how {
-            "sent" => &tally.thread.sent,
-            "too_large" => &tally.thread.too_large,
-            "buffer_full" => &tally.thread.buffer_full,
-            "not_sent" => &tally.thread.not_sent,
-            _ => &tally.thread.rejected,
-        };
-        tally.settle(end, batch.spans());
-        batch.clear(2 * BATCH_BYTES);
-        self.spare = batch;
+    fn delivered(&mut self, batch: Batch) {
+        let sends = &self.common.tally.thread.sends;
+        add(&sends.payloads, 1);
+        add(&sends.payload_bytes, batch.chunks.bytes().len() as u64);
+        add(&sends.payload_chunks, batch.chunks.len() as u64);
+        self.common.tally.delivered(batch.chunks.spans());
+        self.held.recycle(batch.chunks);
     }
 
-    /// Doubles up to five seconds, with jitter so that many processes do not come back at once.
-    fn pause_a_little(&mut self) {
-        self.reachable = false;
-        self.pause = (self.pause * 2).clamp(Duration::from_millis(100), PAUSE_MAX);
-        let jittered = self.pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let ns = u64::try_from(jittered.as_nanos()).unwrap_or(u64::MAX);
-        self.not_before_ns = self.clock.mono_ns().saturating_add(ns);
+    fn give_up(&mut self, batch: Batch, end: End) {
+        self.common.tally.ended(end, batch.chunks.spans());
+        self.held.recycle(batch.chunks);
     }
+
+    fn learn(&mut self, response: &Response) {
+        let now_ns = self.common.clock.mono_ns();
+        self.pause.end();
+        self.common.told.set_reachable();
+        self.common.sampler.learn(&response.body, now_ns);
+        if let Some(version) = response.header("Datadog-Rates-Payload-Version") {
+            self.rates_version = version.to_string();
+        }
+        if let Some(state) = response.header("Datadog-Agent-State") {
+            self.contact.see_state(state);
+        }
+    }
+
+    fn tell(&self, kind: Kind, text: impl FnOnce() -> String) {
+        if self.common.notices.is_due(kind, self.common.clock.mono_ns()) {
+            let text = format!("the agent at {} {}", self.options.agent, text());
+            self.common.notices.push(text);
+        }
+    }
+
+    /// Once a minute, what was lost since the last time.
+    fn tell_of_losses(&mut self) {
+        let ledger = self.common.tally.ledger();
+        let lost = ledger.dropped_total();
+        let rate = self.keep_rate.next(ledger.offered, lost);
+        self.common.told.set_keep_rate(rate);
+        let now_ns = self.common.clock.mono_ns();
+        if lost > self.lost_told && self.common.notices.is_due(Kind::Lost, now_ns) {
+            self.common.notices.push(losses(&ledger, lost - self.lost_told));
+            self.lost_told = lost;
+        }
+    }
+}
+
+fn losses(ledger: &Ledger, more: u64) -> String {
+    let mut text = format!("{more} spans lost, in all");
+    for (reason, count) in ledger.dropped.iter().filter(|(_, count)| *count > 0) {
+        text.push_str(&format!(" {count} {reason}"));
+    }
+    text
+}
+
+fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }
 
 impl Carrier for Exporter {
     type Load = Chunks;
 
-    fn carry(&mut self, chunks: &mut Chunks) {
-        for (chunk, spans) in chunks.iter() {
-            self.take(chunk, spans);
-        }
-        chunks.clear(2 * BATCH_BYTES);
+    fn carry(&mut self, load: &mut Chunks) {
+        self.held.take(load, &self.common.tally);
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
+        if !self.options.enabled {
+            return Ok(());
+        }
         let outcome = self.send_all(why);
         if why == Why::Stop {
-            while let Some(batch) = self.batches.pop_front() {
-                self.settled(batch, "not_sent");
+            while let Some(batch) = self.held.next(usize::MAX) {
+                self.give_up(batch, End::NotSent);
             }
         }
+        self.tell_of_losses();
         outcome
-    }
-}
-
-impl Exporter {
-    fn take(&mut self, chunk: &[u8], spans: u32) {
-        let count = u64::from(spans);
-        self.tally.thread.taken.fetch_add(count, Ordering::Relaxed);
-        self.tally.thread.held.fetch_add(count, Ordering::Relaxed);
-        if chunk.len() > self.options.payload_bytes_max {
-            return self.tally.settle(&self.tally.thread.too_large, count);
-        }
-        while self.held_bytes + chunk.len() > self.options.buffer_bytes_max {
-            let Some(oldest) = self.batches.pop_front() else {
-                break;
-            };
-            self.settled(oldest, "buffer_full");
-        }
-        self.held_bytes += chunk.len();
-        let batch_bytes = BATCH_BYTES.min(self.options.payload_bytes_max);
-        match self.batches.back_mut() {
-            Some(batch) if batch.bytes.len() + chunk.len() <= batch_bytes => {
-                batch.push(&[chunk], spans);
-            }
-            _ => {
-                let mut batch = std::mem::take(&mut self.spare);
-                batch.push(&[chunk], spans);
-                self.batches.push_back(batch);
-            }
-        }
-    }
-}
-
-/// The headers that every payload has; dd-trace-go `ddtrace/tracer/transport.go` lists them too.
-fn headers(identity: &Identity) -> Vec<(&'static str, String)> {
-    let mut headers = vec![
-        ("Content-Type", "application/msgpack".to_string()),
-        ("Datadog-Meta-Lang", "rust".to_string()),
-        (
-            "Datadog-Meta-Lang-Version",
-            env!("CARGO_PKG_RUST_VERSION").to_string(),
-        ),
-        (
-            "Datadog-Meta-Lang-Interpreter",
-            format!("rustc-{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-        ),
-        (
-            "Datadog-Meta-Tracer-Version",
-            env!("CARGO_PKG_VERSION").to_string(),
-        ),
-        ("Datadog-Client-Computed-Top-Level", "yes".to_string()),
-        ("Datadog-Send-Real-Http-Status", "1".to_string()),
-    ];
-    let optional = [
-        ("Datadog-Container-ID", &identity.container_id),
-        ("Datadog-Entity-ID", &identity.entity_id),
-        ("Datadog-External-Env", &identity.external_env),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
-            headers.push((name, value.clone()));
-        }
-    }
-    headers
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::sync::mpsc;
-
-    use super::*;
-
-    /// Answers each request with the next status and sends its chunk count and body length.
-    fn agent(statuses: Vec<u16>) -> (Target, mpsc::Receiver<(String, usize)>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::Tcp(
-            "127.0.0.1".to_string(),
-            listener.local_addr().unwrap().port(),
-        );
-        let (seen, receiver) = mpsc::channel();
-        std::thread::Builder::new()
-            .spawn(move || {
-                for status in statuses {
-                    let (mut stream, _) = listener.accept().unwrap();
-                    let mut head = Vec::new();
-                    let mut byte = [0];
-                    while !head.ends_with(b"\r\n\r\n") {
-                        stream.read_exact(&mut byte).unwrap();
-                        head.push(byte[0]);
-                    }
-                    let head = String::from_utf8(head).unwrap();
-                    let field = |name: &str| {
-                        head.lines()
-                            .find_map(|l| l.strip_prefix(name))
-                            .unwrap_or("")
-                            .to_string()
-                    };
-                    let length: usize = field("Content-Length: ").parse().unwrap();
-                    let mut body = vec![0; length];
-                    stream.read_exact(&mut body).unwrap();
-                    seen.send((field("X-Datadog-Trace-Count: "), length))
-                        .unwrap();
-                    let answer = format!(
-                        "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}"
-                    );
-                    stream.write_all(answer.as_bytes()).unwrap();
-                }
-            })
-            .unwrap();
-        (target, receiver)
-    }
-
-    fn exporter(options: Options) -> (Exporter, Arc<Tally>) {
-        let tally = Arc::new(Tally::default());
-        let identity = Identity::of_process("s");
-        let shared = (Arc::new(Sampler::default()), tally.clone());
-        (
-            Exporter::new(options, &identity, Clock::system(), shared),
-            tally,
-        )
-    }
-
-    fn offer(exporter: &mut Exporter, tally: &Tally, bytes: usize) {
-        tally.offered(1);
-        let mut chunks = Chunks::default();
-        chunks.push(&[&vec![0xc0; bytes]], 1);
-        exporter.carry(&mut chunks);
-        assert!(chunks.bytes.is_empty() && chunks.ends.is_empty());
-    }
-
-    #[track_caller]
-    fn check(rule: &str, statuses: Vec<u16>, counts: &[&str], outcome: (bool, u64, u64)) {
-        let (agent, seen) = agent(statuses);
-        let (mut exporter, tally) = exporter(Options {
-            agent,
-            ..Options::default()
-        });
-        for _ in 0..3 {
-            offer(&mut exporter, &tally, 10);
-        }
-        let flushed = exporter.flush(Why::Asked).is_ok();
-        let ledger = tally.ledger(0);
-        assert_eq!((flushed, ledger.sent, ledger.pending), outcome, "{rule}");
-        assert!(ledger.balances(), "{rule}: {ledger:?}");
-        let told: Vec<String> = seen.try_iter().map(|(count, _)| count).collect();
-        assert_eq!(told, counts, "{rule}");
-    }
-
-    #[test]
-    fn every_status_has_its_consequence() {
-        check("200 is delivered", vec![200], &["3"], (true, 3, 0));
-        check("204 too", vec![204], &["3"], (true, 3, 0));
-        check(
-            "413 is split until it fits",
-            vec![413, 200, 413, 200, 200],
-            &["3", "1", "2", "1", "1"],
-            (true, 3, 0),
-        );
-        check(
-            "413 for one chunk gives up that chunk alone",
-            vec![413, 413, 200],
-            &["3", "1", "2"],
-            (false, 2, 0),
-        );
-        check("400 is never sent again", vec![400], &["3"], (false, 0, 0));
-        check(
-            "a redirect is not followed",
-            vec![301],
-            &["3"],
-            (false, 0, 0),
-        );
-        check("429 is kept for later", vec![429], &["3"], (false, 0, 3));
-        check("503 too", vec![503], &["3"], (false, 0, 3));
-    }
-
-    #[test]
-    fn without_an_agent_the_newest_are_kept_within_the_bound() {
-        let agent = Target::Tcp("127.0.0.1".to_string(), 1);
-        let options = Options {
-            agent,
-            buffer_bytes_max: 3 << 20,
-            ..Options::default()
-        };
-        let (mut exporter, tally) = exporter(options);
-        for _ in 0..10 {
-            offer(&mut exporter, &tally, 1 << 19);
-        }
-        assert!(exporter.flush(Why::Tick).is_err());
-        let ledger = tally.ledger(0);
-        assert_eq!(
-            (ledger.pending, ledger.dropped_total(), ledger.sent),
-            (6, 4, 0)
-        );
-        assert!(exporter.flush(Why::Stop).is_err());
-        let ledger = tally.ledger(0);
-        assert!(ledger.balances() && ledger.pending == 0, "{ledger:?}");
-    }
-
-    #[test]
-    fn chunks_that_fit_one_by_one_make_no_payload_over_the_limit() {
-        let (agent, seen) = agent(vec![200, 200]);
-        let (mut exporter, tally) = exporter(Options {
-            agent,
-            payload_bytes_max: 100,
-            ..Options::default()
-        });
-        for _ in 0..3 {
-            offer(&mut exporter, &tally, 50);
-        }
-        assert_eq!(exporter.flush(Why::Asked), Ok(()));
-        let sent: Vec<(String, usize)> = seen.try_iter().collect();
-        assert_eq!(sent, [("2".to_string(), 101), ("1".to_string(), 51)]);
-    }
-
-    #[test]
-    fn a_chunk_over_the_payload_limit_is_given_up_at_once() {
-        let (mut exporter, tally) = exporter(Options {
-            payload_bytes_max: 100,
-            ..Options::default()
-        });
-        offer(&mut exporter, &tally, 101);
-        let ledger = tally.ledger(0);
-        assert!(
-            ledger.balances() && ledger.dropped.contains(&("too_large", 1)),
-            "{ledger:?}"
-        );
     }
 }

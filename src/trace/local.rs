@@ -1,206 +1,266 @@
-//! The trace that runs on this thread: its open spans, and its finished ones as bytes.
+//! One trace, as far as it runs on this thread: its open spans, and its finished ones as bytes.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::SpanContext;
-use super::encode::{Common, META_KEY_BYTES_MAX, WireSpan, cut, encode_array_head, encode_span};
-use super::sampler::Decision;
-use super::span::Shared;
-use crate::identity::Identity;
+use super::encode::{WireSpan, encode_array_head, encode_span};
+use super::event;
+use super::fate::Fate;
+use super::open::{Open, Text};
+use super::sampling::{Decision, Subject, TagValue, rate_text};
+use super::spare::{Buffers, SPARE_BYTES_MAX, keep_buffers, keep_span, spare_buffers, spare_span};
+use super::tally::Class;
+use super::tracer::Shared;
+use super::{SpanContext, ids};
 
-/// Spans of one local trace that are kept; further ones are dropped and counted.
-pub(super) const SPANS_PER_CHUNK_MAX: u32 = 10_000;
-/// What a buffer keeps for the next span, whatever the last one took.
-const SPARE_BYTES_MAX: usize = 16 << 10;
-/// A tag's key or value; most are constants.
-pub(super) type Text = Cow<'static, str>;
-
-/// What every span says alike, for as long as the process runs.
-#[derive(Clone, Debug)]
-pub(super) struct Who {
-    pub(super) service: String,
-    pub(super) env: String,
-    /// Tags of every span, and those that only the first of a trace has.
-    every: Common,
-    first: Common,
-}
-
-impl Who {
-    pub(super) fn new(identity: &Identity) -> Who {
-        let known = [("env", &*identity.env), ("version", &*identity.version)];
-        let mut tags: Vec<_> = known.into_iter().filter(|(_, v)| !v.is_empty()).collect();
-        let every = Common::new(&tags, &[]);
-        tags.push(("language", "rust"));
-        tags.push(("runtime-id", &identity.runtime_id));
-        // Tags for the Agent itself go with DogStatsD, where it takes them out.
-        let own = identity
-            .tags
-            .iter()
-            .filter(|(key, _)| !key.starts_with("dd.internal."));
-        tags.extend(own.map(|(key, value)| (key.as_str(), value.as_str())));
-        let numbers = [
-            ("_dd.top_level", 1.0),
-            ("_dd.measured", 1.0),
-            ("process_id", f64::from(identity.process_id)),
-        ];
-        Who {
-            service: identity.service.clone(),
-            env: identity.env.clone(),
-            every,
-            first: Common::new(&tags, &numbers),
-        }
-    }
-}
-
-/// One open span.
-#[derive(Default)]
-pub(super) struct Open {
-    pub(super) span_id: u64,
-    pub(super) parent_id: u64,
-    pub(super) name: &'static str,
-    pub(super) resource: String,
-    pub(super) kind: &'static str,
-    pub(super) start_mono_ns: u64,
-    pub(super) error: bool,
-    pub(super) meta: Vec<(Text, Text)>,
-    pub(super) metrics: Vec<(Text, f64)>,
-}
+/// Finished spans of one trace that wait for its end, and open ones; further ones are dropped and counted.
+pub(super) const SPANS_MAX: u32 = 10_000;
 
 /// All of one trace that runs on this thread.
 pub(super) struct Local {
     pub(super) shared: Arc<Shared>,
     pub(super) trace_id: u128,
-    pub(super) parent: Option<SpanContext>,
-    pub(super) decision: Decision,
+    /// Tells it from the others of its thread.
+    pub(super) entry_id: u64,
+    /// The span that called, here or in another process.
+    pub(super) caller: Option<SpanContext>,
+    pub(super) baggage: Vec<(String, String)>,
+    pub(super) fate: Fate,
     pub(super) start_unix_ns: u64,
     pub(super) start_mono_ns: u64,
-    /// `[0]` is the entry span.
-    pub(super) open: Vec<Open>,
-    /// Finished children, encoded.
-    pub(super) children: Vec<u8>,
-    pub(super) children_count: u32,
-    /// The trace that was active before, if a trace was entered inside another.
-    pub(super) outer: Option<Box<Local>>,
+    /// When a span last began or ended.
+    pub(super) touched_ns: u64,
+    /// The service that called, for a part of a trace that runs on another thread.
+    pub(super) branch_of: Option<String>,
+    /// `open[0]` is the entry span.
+    pub(super) buffers: Buffers,
 }
 
 thread_local! {
-    pub(super) static ACTIVE: RefCell<Option<Box<Local>>> = const { RefCell::new(None) };
-    /// An entry span in the making.
+    /// A chunk in the making.
     static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// Spans of finished traces, kept for their buffers.
-    static SPARE: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Takes the trace of this entry span out, whether or not it is the innermost.
-pub(super) fn take_local(active: &mut Option<Box<Local>>, entry_id: u64) -> Option<Box<Local>> {
-    let is_own = |local: &Local| {
-        local
-            .open
-            .first()
-            .is_some_and(|open| open.span_id == entry_id)
-    };
-    if active.as_deref().is_some_and(is_own) {
-        let mut own = active.take()?;
-        *active = own.outer.take();
-        return Some(own);
-    }
-    take_local(&mut active.as_mut()?.outer, entry_id)
 }
 
 impl Local {
-    pub(super) fn close_innermost(&mut self, now_ns: u64) {
-        let Some(span) = self.open.pop() else {
-            return;
-        };
-        let bytes_max = self.shared.payload_bytes_max;
-        if self.children_count >= SPANS_PER_CHUNK_MAX || self.children.len() >= bytes_max {
-            self.shared.spans_over_limit.fetch_add(1, Ordering::Relaxed);
-        } else {
-            let mut children = std::mem::take(&mut self.children);
-            let every = &self.shared.identity.every;
-            self.encode(&mut children, (&span, every), now_ns);
-            self.children = children;
-            self.children_count += 1;
+    /// A trace whose entry span opens now.
+    pub(super) fn new(shared: Arc<Shared>, trace_id: u128, mut entry: Open) -> Local {
+        let (start_unix_ns, start_mono_ns) = (shared.common.clock.unix_ns(), shared.common.clock.mono_ns());
+        entry.span_id = ids::new_span_id(start_mono_ns);
+        entry.start_mono_ns = start_mono_ns;
+        let entry_id = entry.span_id;
+        let mut buffers = spare_buffers();
+        buffers.open.push(entry);
+        Local {
+            shared,
+            trace_id,
+            entry_id,
+            caller: None,
+            baggage: Vec::new(),
+            fate: Fate::Undecided,
+            start_unix_ns,
+            start_mono_ns,
+            touched_ns: start_mono_ns,
+            branch_of: None,
+            buffers,
         }
-        keep(span);
     }
 
-    pub(super) fn finish(mut self) {
-        let now_ns = self.shared.clock.mono_ns();
-        while self.open.len() > 1 {
+    /// Opens a child of the innermost open span; nothing where too many are open.
+    pub(super) fn open_span(&mut self, name: Text) -> Option<u64> {
+        let open = &mut self.buffers.open;
+        if open.len() >= SPANS_MAX as usize {
+            self.shared.common.tally.callers.trace_too_long();
+            return None;
+        }
+        let now_ns = self.shared.common.clock.mono_ns();
+        let mut child = spare_span();
+        child.name = name;
+        child.span_id = ids::new_span_id(now_ns);
+        child.parent_id = open.last().map_or(0, |parent| parent.span_id);
+        child.start_mono_ns = now_ns;
+        self.touched_ns = now_ns;
+        let span_id = child.span_id;
+        open.push(child);
+        Some(span_id)
+    }
+
+    /// Ends this child and all that it left open.
+    pub(super) fn close_down_to(&mut self, at: usize) {
+        let now_ns = self.shared.common.clock.mono_ns();
+        self.touched_ns = now_ns;
+        while self.buffers.open.len() > at.max(1) {
             self.close_innermost(now_ns);
         }
-        let Some(mut entry) = self.open.pop() else {
+    }
+
+    fn close_innermost(&mut self, now_ns: u64) {
+        let Some(mut span) = self.buffers.open.pop() else {
             return;
         };
-        self.say_about_the_trace(&mut entry);
-        let spans = self.children_count + 1;
-        self.shared.tally.offered(spans);
-        OUT.with_borrow_mut(|out| {
+        let parent = self.buffers.open.last();
+        if parent.is_some_and(|parent| self.service_of(parent) != self.service_of(&span)) {
+            span.metrics.put_number("_dd.top_level", 1.0);
+        }
+        self.ready(&mut span);
+        let finished = &self.buffers.finished;
+        let bytes = finished.len_bytes();
+        let flushes_at = self.shared.spans.partial_flush_spans;
+        let is_long = bytes > self.shared.payload_bytes_max() / 2;
+        match flushes_at {
+            Some(spans) if finished.spans() + 1 >= spans || is_long => {
+                let decision = self.decide();
+                self.send(span, decision, now_ns);
+                self.buffers.finished.clear();
+            }
+            None if finished.spans() >= SPANS_MAX || bytes > self.shared.payload_bytes_max() => {
+                self.shared.common.tally.callers.trace_too_long();
+                keep_span(span);
+            }
+            _ => self.add(span, now_ns),
+        }
+    }
+
+    /// What the wire wants said in tags.
+    fn ready(&self, span: &mut Open) {
+        if !span.events.is_empty() && !self.shared.common.told.native_events() {
+            let json = event::to_json(&span.events);
+            span.meta.put_text("events", &json);
+            span.events.clear();
+        }
+    }
+
+    fn add(&mut self, mut span: Open, now_ns: u64) {
+        let mut finished = std::mem::take(&mut self.buffers.finished);
+        let from = finished.len_bytes();
+        let is_error = span.error;
+        finished.add(|out| self.encode(out, &span, (false, now_ns)), is_error);
+        if let Some(rule) = self.span_rule(&span) {
+            self.shared.common.sampler.say_alone(rule, |key, number| span.metrics.put_number(key, number));
+            finished.or_alone(from, rule, |out| self.encode(out, &span, (false, now_ns)));
+        }
+        self.buffers.finished = finished;
+        keep_span(span);
+    }
+
+    fn span_rule(&self, span: &Open) -> Option<usize> {
+        let sampler = &self.shared.common.sampler;
+        if !sampler.has_span_rules() {
+            return None;
+        }
+        self.as_subject(span, |subject| sampler.span_rule(span.span_id, subject))
+    }
+
+    /// Ends the trace here. What is still open ends with it.
+    pub(super) fn finish(mut self) {
+        let decision = self.decide();
+        let now_ns = self.shared.common.clock.mono_ns();
+        while self.buffers.open.len() > 1 {
+            self.close_innermost(now_ns);
+        }
+        let Some(mut entry) = self.buffers.open.pop() else {
+            return;
+        };
+        self.ready(&mut entry);
+        if self.branch_of.is_none() {
+            self.shared.common.sampler.count(&decision);
+        }
+        self.send(entry, decision, now_ns);
+        keep_buffers(self.buffers);
+    }
+
+    /// Sends what is finished, this span in front.
+    fn send(&mut self, mut first: Open, decision: Decision, now_ns: u64) {
+        self.say_about_the_trace(&mut first, &decision);
+        let (shared, finished) = (&*self.shared, &self.buffers.finished);
+        let spans = finished.spans() + 1;
+        let class = match decision.priority.keeps() {
+            _ if first.error || finished.has_error() => Class::Error,
+            true => Class::Kept,
+            false => Class::Dropped,
+        };
+        shared.common.tally.callers.finished(spans);
+        let _ = OUT.try_with(|out| {
+            let Ok(mut out) = out.try_borrow_mut() else {
+                return;
+            };
             out.clear();
-            encode_array_head(out, spans);
-            self.encode(out, (&entry, &self.shared.identity.first), now_ns);
-            self.offer(out, spans);
+            encode_array_head(&mut out, spans);
+            if decision.priority.keeps() || !shared.common.sampler.has_span_rules() {
+                self.encode(&mut out, &first, (true, now_ns));
+                self.offer((&out, finished.bytes()), spans, class);
+            } else {
+                let kept = self.encode_dropped(&mut out, &mut first, now_ns);
+                let class = if kept > 0 { class.max(Class::Kept) } else { class };
+                self.offer((&out, &[]), spans, class);
+            }
             out.shrink_to(SPARE_BYTES_MAX);
         });
-        keep(entry);
+        keep_span(first);
     }
 
-    fn offer(&self, first: &[u8], spans: u32) {
-        let shared = &self.shared;
-        let bytes = first.len() + self.children.len();
-        if bytes > shared.payload_bytes_max {
-            return shared.tally.callers.too_large(spans);
+    /// A chunk that its own sampling drops, but whose spans may be kept one by one.
+    fn encode_dropped(&self, out: &mut Vec<u8>, first: &mut Open, now_ns: u64) -> u64 {
+        let sampler = &self.shared.common.sampler;
+        let allowed = |rule: usize| sampler.span_allowed(rule, now_ns);
+        let mut kept = 0;
+        if let Some(rule) = self.span_rule(first)
+            && allowed(rule)
+        {
+            sampler.say_alone(rule, |key, number| first.metrics.put_number(key, number));
+            kept = 1;
         }
-        let laid = shared.exporter.offer(bytes, |chunks| {
-            chunks.push(&[first, &self.children], spans);
+        self.encode(out, first, (true, now_ns));
+        kept + self.buffers.finished.write_dropped(out, allowed)
+    }
+
+    fn offer(&self, (first, rest): (&[u8], &[u8]), spans: u32, class: Class) {
+        let shared = &self.shared;
+        let bytes = first.len() + rest.len();
+        if bytes > shared.payload_bytes_max() {
+            return shared.common.tally.callers.too_large(spans);
+        }
+        let share = class.share_of(shared.queue_bytes_max);
+        let laid = shared.exporter.offer_within(share, bytes, |chunks| {
+            chunks.push(&[first, rest], spans, class);
         });
         if let Err(dropped) = laid {
-            shared.tally.callers.refused(dropped, spans);
+            shared.common.tally.callers.refused(dropped, spans);
         }
     }
 
-    /// What is known of this trace alone stands on its first span.
-    fn say_about_the_trace(&self, entry: &mut Open) {
-        if let Some(parent) = &self.parent {
-            for (key, value) in &parent.tags {
-                put(&mut entry.meta, key.clone().into(), value.clone().into());
+    /// What is known of this trace alone stands on the first span of each of its chunks.
+    fn say_about_the_trace(&self, first: &mut Open, decision: &Decision) {
+        if let Some(caller) = &self.caller {
+            for (key, value) in &caller.tags {
+                first.meta.put_text(key, value);
             }
-            if let Some(origin) = &parent.origin {
-                put(&mut entry.meta, "_dd.origin".into(), origin.clone().into());
+            if let Some(origin) = &caller.origin {
+                first.meta.put_text("_dd.origin", origin);
             }
-        }
-        let Decision {
-            priority,
-            mechanism,
-            rate,
-        } = self.decision;
-        if !mechanism.is_empty() {
-            put(&mut entry.metrics, "_dd.agent_psr".into(), rate);
-            if priority.keeps() {
-                put(&mut entry.meta, "_dd.p.dm".into(), mechanism.into());
+            if let Some(id) = caller.datadog_parent_id.filter(|_| first.span_id == self.entry_id) {
+                first.meta.put_text("_dd.parent_id", hex(id, &mut [0; 16]));
             }
         }
+        say_decision(first, decision);
         let high = (self.trace_id >> 64) as u64;
         if high != 0 {
-            put(&mut entry.meta, "_dd.p.tid".into(), hex(high).into());
+            first.meta.put_text("_dd.p.tid", hex(high, &mut [0; 16]));
         }
-        let priority = f64::from(priority.0);
-        put(&mut entry.metrics, "_sampling_priority_v1".into(), priority);
+        first.metrics.put_number("_dd.tracer_kr", self.shared.common.told.keep_rate());
     }
 
-    fn encode(&self, out: &mut Vec<u8>, (span, common): (&Open, &Common), now_ns: u64) {
+    fn encode(&self, out: &mut Vec<u8>, span: &Open, (is_first, now_ns): (bool, u64)) {
+        let who = &self.shared.who;
+        let service = who.service(&span.service);
         let since_start_ns = span.start_mono_ns.saturating_sub(self.start_mono_ns);
+        let resource = if span.resource.is_empty() { &*span.name } else { &span.resource };
         encode_span(
             out,
             &WireSpan {
-                service: &self.shared.identity.service,
-                name: span.name,
-                resource: &span.resource,
-                kind: span.kind,
+                service,
+                name: &span.name,
+                resource,
+                kind: &span.kind,
                 trace_id: self.trace_id as u64,
                 span_id: span.span_id,
                 parent_id: span.parent_id,
@@ -210,71 +270,135 @@ impl Local {
                 error: span.error,
                 meta: &span.meta,
                 metrics: &span.metrics,
-                common,
+                common: who.common(service, is_first),
+                links: &span.links,
+                events: &span.events,
             },
         );
     }
-}
 
-pub(super) fn with_local<R>(see: impl FnOnce(&mut Local) -> R) -> Option<R> {
-    ACTIVE.with_borrow_mut(|active| active.as_deref_mut().map(see))
-}
+    fn service_of<'a>(&'a self, span: &'a Open) -> &'a str {
+        self.shared.who.service(&span.service)
+    }
 
-pub(super) fn with_span(span_id: u64, change: impl FnOnce(&mut Open)) {
-    with_local(|local| {
-        if let Some(span) = local.open.iter_mut().rfind(|open| open.span_id == span_id) {
-            change(span);
+    /// Keep or drop, by what is known of the entry span now; from then on it stands.
+    pub(super) fn decide(&mut self) -> Decision {
+        if let Some(decision) = self.fate.decided() {
+            return decision;
         }
-    });
+        let told = self.caller.as_ref().and_then(|caller| caller.priority);
+        let decision = match (told, self.buffers.open.first()) {
+            (Some(priority), _) => Decision::inherited(priority),
+            (None, Some(entry)) => self.as_subject(entry, |subject| {
+                let now_ns = self.shared.common.clock.mono_ns();
+                self.shared.common.sampler.decide(self.trace_id, now_ns, subject)
+            }),
+            // A trace has its entry span for as long as it is here.
+            (None, None) => Decision::default(),
+        };
+        self.fate.set(decision);
+        decision
+    }
+
+    /// A person's word, over whatever was decided.
+    pub(super) fn decide_by_hand(&mut self, keep: bool) {
+        let decision = self.decide().manual(keep);
+        self.fate.set(decision);
+    }
+
+    fn as_subject<R>(&self, span: &Open, see: impl FnOnce(&Subject<'_>) -> R) -> R {
+        let service = self.service_of(span);
+        let common = self.shared.who.common(service, true);
+        let tags = |key: &str| {
+            let text = span.meta.text(key).map(TagValue::Text);
+            let number = || span.metrics.number(key).map(TagValue::Number);
+            text.or_else(number).or_else(|| common.text(key).map(TagValue::Text))
+        };
+        see(&Subject {
+            service,
+            name: &span.name,
+            resource: if span.resource.is_empty() { &span.name } else { &span.resource },
+            tags: &tags,
+        })
+    }
+
+    /// What the next process is told, in the name of the innermost open span.
+    pub(super) fn context(&mut self) -> SpanContext {
+        let decision = self.decide();
+        let caller = self.caller.as_ref();
+        let mut tags = caller.map(|caller| caller.tags.clone()).unwrap_or_default();
+        if !decision.mechanism.is_empty() {
+            tags.retain(|(key, _)| key != "_dd.p.dm");
+            if decision.priority.keeps() {
+                tags.push(("_dd.p.dm".to_string(), decision.mechanism.to_string()));
+            }
+        }
+        if let Some(rate) = decision.knuth_rate() {
+            let mut text = String::new();
+            rate_text(rate, &mut text);
+            tags.retain(|(key, _)| key != "_dd.p.ksr");
+            tags.push(("_dd.p.ksr".to_string(), text));
+        }
+        SpanContext {
+            trace_id: self.trace_id,
+            span_id: self.buffers.open.last().map_or(0, |span| span.span_id),
+            priority: Some(decision.priority),
+            origin: caller.and_then(|caller| caller.origin.clone()),
+            tags,
+            state: caller.map(|caller| caller.state.clone()).unwrap_or_default(),
+            datadog_parent_id: None,
+        }
+    }
 }
 
-pub(super) fn put<V>(pairs: &mut Vec<(Text, V)>, mut key: Text, value: V) {
-    // As the wire has it: two keys that become one there are one here.
-    if key.len() > META_KEY_BYTES_MAX {
-        key = cut(&key, META_KEY_BYTES_MAX).to_string().into();
+fn say_decision(first: &mut Open, decision: &Decision) {
+    if !decision.mechanism.is_empty() {
+        if decision.priority.keeps() {
+            first.meta.put_text("_dd.p.dm", decision.mechanism);
+        } else {
+            // The caller's own word, where a person here overruled it.
+            first.meta.remove("_dd.p.dm");
+        }
     }
-    match pairs.iter_mut().find(|(kept, _)| *kept == key) {
-        Some(pair) => pair.1 = value,
-        None => pairs.push((key, value)),
+    for (key, rate) in [
+        ("_dd.agent_psr", decision.agent_rate),
+        ("_dd.rule_psr", decision.rule_rate),
+        ("_dd.limit_psr", decision.limit_rate),
+    ] {
+        if let Some(rate) = rate {
+            first.metrics.put_number(key, rate);
+        }
     }
+    if let Some(rate) = decision.knuth_rate() {
+        let mut text = String::new();
+        rate_text(rate, &mut text);
+        first.meta.put_text("_dd.p.ksr", &text);
+    }
+    let priority = f64::from(decision.priority.0);
+    first.metrics.put_number("_sampling_priority_v1", priority);
 }
 
 /// As `{:016x}`, without the machinery of formatting.
-fn hex(id: u64) -> String {
-    let digit = |nibble: u64| char::from(b"0123456789abcdef"[(nibble & 15) as usize]);
-    (0..16)
-        .rev()
-        .map(|place| digit(id >> (4 * place)))
-        .collect()
+pub(super) fn hex(id: u64, into: &mut [u8; 16]) -> &str {
+    for (place, digit) in into.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(id >> (4 * place) & 15) as usize];
+    }
+    std::str::from_utf8(into).unwrap_or_default()
 }
 
-pub(super) fn spare(name: &'static str, start_mono_ns: u64) -> Open {
-    let mut open = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    open.name = name;
-    open.start_mono_ns = start_mono_ns;
-    open
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn keep(mut span: Open) {
-    span.meta.clear();
-    span.metrics.clear();
-    span.resource.clear();
-    span.resource.shrink_to(SPARE_BYTES_MAX);
-    (span.error, span.kind) = (false, "");
-    SPARE.with_borrow_mut(|spares| {
-        if spares.len() < 32 {
-            spares.push(span);
+    #[test]
+    fn an_id_is_sixteen_digits() {
+        for (id, text) in [
+            (0, "0000000000000000"),
+            (0xdead_beef, "00000000deadbeef"),
+            (u64::MAX, "ffffffffffffffff"),
+            (0x640c_fd8d_0000_0000, "640cfd8d00000000"),
+        ] {
+            assert_eq!(hex(id, &mut [0; 16]), text);
         }
-    });
-}
-
-/// Upper half: seconds since 1970 and 32 zero bits, as all Datadog tracers have it; lower half random.
-pub(super) fn new_trace_id(unix_ns: u64) -> u128 {
-    let seconds = (unix_ns / 1_000_000_000) & 0xffff_ffff;
-    (u128::from(seconds) << 96) | u128::from(new_span_id())
-}
-
-/// 63 bits, for consumers that read it signed; never 0, which the Agent drops.
-pub(super) fn new_span_id() -> u64 {
-    fastrand::u64(1..=i64::MAX as u64)
+    }
 }

@@ -17,7 +17,7 @@
 //! let identity = Identity::of_process("shop");
 //! let options = Options { agent: "http://127.0.0.1:1".parse().unwrap(), ..Options::default() };
 //! let (tracer, _guard) = trace::start(options, &identity, Clock::system())?;
-//! let entry = tracer.enter(EntryOptions { name: "http.request", resource: "GET /", ..Default::default() });
+//! let entry = tracer.enter(EntryOptions { name: "http.request".into(), resource: "GET /", ..Default::default() });
 //! {
 //!     let mut child = trace::span("load cart");
 //!     child.set_meta("cart.id", "42");
@@ -28,16 +28,49 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod active;
+mod answer;
+mod baggage;
+mod chunks;
+mod common;
+mod contact;
 mod encode;
+mod event;
 mod exporter;
+mod fate;
+mod finished;
+mod handle;
+mod headers;
+mod held;
+mod ids;
+mod info;
+mod keep_rate;
 mod local;
+mod notices;
+mod open;
+mod options;
+mod pause;
 mod propagation;
-mod sampler;
+mod sampling;
 mod span;
 mod span_context;
+mod spare;
+mod tags;
 mod tally;
+mod told;
+mod tracer;
+pub mod web;
+mod who;
 
-pub use exporter::Options;
-pub use propagation::{extract, inject};
-pub use span::{Child, Entry, EntryOptions, ErrorTags, Tracer, active, active_ids, span, start};
+pub use baggage::{baggage, clear_baggage, remove_baggage, set_baggage};
+pub use event::{EventValue, SpanEvent};
+pub use handle::{Handle, handle};
+pub use info::AgentInfo;
+pub use options::{Options, SpanOptions};
+pub use propagation::{Behavior, Injected, Propagation, Style};
+pub use sampling::{Rule, SamplingCounts, SamplingOptions, SpanRule};
+pub use span::{Child, Entry, ErrorTags, active, active_ids, headers, span};
 pub use span_context::{Extracted, Priority, SpanContext, SpanLink};
+pub use tally::TraceCounts;
+pub use told::AgentState;
+pub use tracer::{EntryOptions, Tracer, start};

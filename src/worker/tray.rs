@@ -104,6 +104,20 @@ impl<L> Tray<L> {
     /// # Errors
     /// [`Dropped`] says why the item is gone; `add` was not called then.
     pub fn offer(&self, bytes: usize, add: impl FnOnce(&mut L)) -> Result<(), Dropped> {
+        self.offer_within(self.limits.bytes_max, bytes, add)
+    }
+
+    /// The same within a bound of the item's own, below the tray's: what it leaves free is for items
+    /// that are worth more.
+    ///
+    /// # Errors
+    /// As [`Tray::offer`].
+    pub fn offer_within(
+        &self,
+        bytes_max: usize,
+        bytes: usize,
+        add: impl FnOnce(&mut L),
+    ) -> Result<(), Dropped> {
         let callers = &self.worker.shared.callers.0;
         callers.offered.fetch_add(1, Ordering::Relaxed);
         let mut slot = lock(&self.slot);
@@ -111,7 +125,7 @@ impl<L> Tray<L> {
         let holds = held.saturating_add(bytes);
         let dropped = if slot.closed {
             Some((&callers.dropped_stopped, Dropped::Stopped))
-        } else if holds > self.limits.bytes_max {
+        } else if holds > bytes_max.min(self.limits.bytes_max) {
             Some((&callers.dropped_full, Dropped::Full))
         } else {
             None
@@ -298,6 +312,16 @@ mod tests {
         let stats = tray.stats();
         assert_eq!((carried, stats.taken), (kept, kept as u64));
         assert_eq!(stats.offered, stats.taken + stats.dropped_full);
+    }
+
+    #[test]
+    fn an_item_may_be_worth_less_than_the_whole_tray() {
+        let (tray, _guard, seen) = tray(100, None);
+        let offer = |bytes_max| tray.offer_within(bytes_max, 1, |load| load.push(1));
+        assert_eq!([offer(2), offer(2), offer(2)], [Ok(()), Ok(()), Err(Dropped::Full)]);
+        assert_eq!((offer(3), offer(usize::MAX)), (Ok(()), Ok(())));
+        assert_eq!(tray.flush(DEADLINE), Ok(()));
+        assert_eq!(seen.try_recv(), Ok((vec![1; 4], Why::Asked)));
     }
 
     #[test]

@@ -1,0 +1,16 @@
+//! What those who make spans and the thread that sends them have in common.
+
+use super::notices::Notices;
+use super::sampling::Sampler;
+use super::tally::Tally;
+use super::told::Told;
+use crate::clock::Clock;
+
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) clock: Clock,
+    pub(super) sampler: Sampler,
+    pub(super) tally: Tally,
+    pub(super) told: Told,
+    pub(super) notices: Notices,
+}
