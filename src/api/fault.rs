@@ -45,6 +45,9 @@ pub enum Fault {
     Failed(Box<Failure>),
 }
 
+/// Sources of an error that are told.
+const SOURCES_MAX: usize = 32;
+
 /// What went wrong and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
@@ -64,21 +67,30 @@ impl Fault {
     /// An error becomes a reply of this status; its type, its message and its sources, and the stack of
     /// this call, are kept for the span and the log line.
     pub fn failed<E: Error + 'static>(status: u16, error: &E) -> Fault {
-        let mut stack = frames::render(&Backtrace::force_capture());
+        let kind = type_name::<E>().to_string();
         let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
+        let mut stack = format!("{kind}: {message}\n");
+        // A source may be its own: an end all the same.
+        let sources = std::iter::successors(error.source(), |cause| cause.source());
+        for cause in sources.take(SOURCES_MAX) {
             let _ = write!(message, ": {cause}");
             let _ = writeln!(stack, "caused by: {cause}");
-            source = cause.source();
         }
-        let kind = type_name::<E>().to_string();
+        stack.push_str(&frames::render(&Backtrace::force_capture()));
         Fault::Failed(Box::new(Failure {
             status,
             kind,
             message,
             stack,
         }))
+    }
+
+    /// What a span says of it, where it is ours.
+    pub(super) fn tags(&self) -> Option<ErrorTags<'_>> {
+        match self {
+            Fault::Refused(_) => None,
+            Fault::Failed(failure) => Some(failure.tags()),
+        }
     }
 
     /// What the client gets.
@@ -91,13 +103,16 @@ impl Fault {
 }
 
 impl Failure {
-    /// A reply of 500 or more that no error explains.
-    pub(super) fn of_status(status: u16) -> Failure {
+    /// A reply that counts as an error by its status alone: the handler's function, and where it made
+    /// the reply, are all the stack there is.
+    pub(super) fn of_status(reply: &Reply, handler: &str) -> Failure {
+        let Reply { status, made_at, .. } = reply;
+        let message = format!("answered {status}");
         Failure {
-            status,
+            status: *status,
             kind: "http.status".to_string(),
-            message: format!("answered {status}"),
-            stack: frames::render(&Backtrace::force_capture()),
+            stack: format!("http.status: {message}\n0: {handler}\n    at {}\n", made_at.0),
+            message,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::dogstatsd::{CountHandle, TimingHandle};
 use crate::log::{Level, Record, Value};
 use crate::prometheus::{Counter, Histogram};
 use crate::server::{Found, Method, Reply, Request, Router, Serve};
+use crate::trace::web::{client_ip, header_value, push_url};
 use crate::trace::{self, Entry, EntryOptions};
 
 /// The API, ready to be served.
@@ -69,21 +70,20 @@ impl Api {
         let route = found.map_or(NO_ROUTE, |found| found.pattern);
         let method = method_word(request.method());
         services.families.in_flight.add(1.0);
-        let mut entry = self.enter(request, (method, route));
+        let url = self.url(request);
+        let mut entry = self.enter(request, (method, route), &url);
         // Not before the span's own start: no line or metric says that a request took longer than its span.
         let started_ns = services.clock.mono_ns();
         let watched = panics::watch(|| answer(services, request, found));
         let (reply, failure) = match watched {
-            Ok(Ok(reply)) if reply.status >= 500 => {
-                let failure = Failure::of_status(reply.status);
-                (reply, Some(failure))
-            }
-            Ok(Ok(reply)) => (reply, None),
             Ok(Err(Fault::Failed(failure))) => (failure.reply(), Some(*failure)),
-            Ok(Err(refused)) => (refused.reply(), None),
             Err(failure) => (failure.reply(), Some(failure)),
+            Ok(Ok(reply)) => (reply, None),
+            Ok(Err(refused)) => (refused.reply(), None),
         };
         let status = reply.status;
+        let is_error = || services.tracer.web().server_errors.contains(status);
+        let failure = failure.or_else(|| is_error().then(|| of_status(&reply, found)));
         if route == NO_ROUTE && status == 404 {
             entry.set_resource(&format!("{method} 404"));
         }
@@ -91,12 +91,18 @@ impl Api {
         if let Some(failure) = &failure {
             entry.set_error(&failure.tags());
         }
+        for (name, key) in services.tracer.web().header_tags.response_tags() {
+            if let Some(value) = header_value(reply.header(name)) {
+                entry.set_meta(key, value);
+            }
+        }
         let took_ns = services.clock.mono_ns().saturating_sub(started_ns);
         services.families.in_flight.add(-1.0);
         let at = found.map_or(ROUTES.len(), |found| found.target.at);
         self.record(at, (method, route, status), took_ns);
         let seen = Seen {
             request,
+            url: &url,
             method,
             route,
             status,
@@ -110,27 +116,56 @@ impl Api {
     }
 
     /// Tags of a server span as Datadog's own tracers set them (dd-trace-go, `instrumentation/httptrace`).
-    fn enter(&self, request: &Request, (method, route): (&'static str, &'static str)) -> Entry {
+    fn enter(
+        &self,
+        request: &Request,
+        (method, route): (&'static str, &'static str),
+        url: &str,
+    ) -> Entry {
+        let tracer = &self.services.tracer;
         let resource = [method, " ", route].concat();
-        let mut entry = self.services.tracer.enter(EntryOptions {
-            name: "http.request",
+        let mut entry = tracer.enter(EntryOptions {
+            name: "http.request".into(),
             resource: &resource,
             kind: "web",
-            parent: trace::extract(|name| request.header(name)),
+            caller: tracer.extract(|name| request.header_values(name)),
         });
         entry.set_meta("span.kind", "server");
         entry.set_meta("component", "tiny_http");
         entry.set_meta("http.method", method);
-        let host = request.header("host").unwrap_or("localhost");
-        let url = ["http://", cut(host), cut(request.target())].concat();
         entry.set_meta("http.url", url);
         if route != NO_ROUTE {
             entry.set_meta("http.route", route);
         }
         if let Some(agent) = request.header("user-agent") {
-            entry.set_meta("http.useragent", cut(agent).to_string());
+            entry.set_meta("http.useragent", cut(agent));
+        }
+        let web = tracer.web();
+        for (name, key) in web.header_tags.request_tags() {
+            if let Some(value) = header_value(request.header(name)) {
+                entry.set_meta(key, value);
+            }
+        }
+        if web.client_ip {
+            let peer = request.peer().map(|peer| peer.ip());
+            let header = web.client_ip_header.as_deref();
+            let client = client_ip(|name| request.header(name), header, peer);
+            for (key, ip) in [("http.client_ip", client), ("network.client.ip", peer)] {
+                if let Some(ip) = ip {
+                    entry.set_meta(key, ip.to_string());
+                }
+            }
         }
         entry
+    }
+
+    /// What telemetry says of where a request went: without what may be secret in its query.
+    fn url(&self, request: &Request) -> String {
+        let host = request.header("host").unwrap_or("localhost");
+        let mut url = String::new();
+        let how = &self.services.tracer.web().query;
+        push_url(&mut url, cut(host), cut(request.target()), how);
+        url
     }
 
     fn record(&self, at: usize, key: SeriesKey, took_ns: u64) {
@@ -175,7 +210,7 @@ impl Api {
         match &found {
             Some(found) if !found.target.route.observed && allowed(request) => {
                 let handler = found.target.route.handler;
-                handler(&self.services, request, &found.params)
+                (handler.run)(&self.services, request, &found.params)
                     .unwrap_or_else(|fault| fault.reply())
             }
             found => self.observe(request, found.as_ref()),
@@ -199,7 +234,12 @@ fn answer(
         let body = json!({ "error": "method not allowed", "allowed": ["GET", "HEAD"] });
         return Ok(Reply::json(405, &body).with_header("Allow", "GET, HEAD"));
     }
-    (found.target.route.handler)(services, request, &found.params)
+    (found.target.route.handler.run)(services, request, &found.params)
+}
+
+fn of_status(reply: &Reply, found: Option<&Found<'_, Place>>) -> Failure {
+    let handler = found.map(|found| (found.target.route.handler.name)());
+    Failure::of_status(reply, handler.unwrap_or(concat!(module_path!(), "::answer")))
 }
 
 fn allowed(request: &Request) -> bool {
@@ -260,6 +300,7 @@ impl Series {
 /// What the access record says.
 struct Seen<'a> {
     request: &'a Request,
+    url: &'a str,
     method: &'static str,
     route: &'static str,
     status: u16,
@@ -278,7 +319,9 @@ impl Seen<'_> {
             return;
         }
         // Whatever the client asked for, ids and status must fit the line.
-        let target = cut(self.request.target());
+        let host_at = "http://".len();
+        let target_at = self.url[host_at..].find('/').map_or(host_at, |at| host_at + at);
+        let target = &self.url[target_at..];
         let agent = self.request.header("user-agent");
         let peer = self
             .request
@@ -298,11 +341,7 @@ impl Seen<'_> {
         let status = status_text(self.status);
         let message = [self.method, " ", cut(self.request.path()), " ", &status].concat();
         let thread = std::thread::current();
-        let (trace_id, span_id) = if services.logs_injection {
-            entry.ids()
-        } else {
-            (0, 0)
-        };
+        let (trace_id, span_id) = services.log_ids(entry.ids());
         services.log(&Record {
             logger: "testapi.access",
             thread: thread.name().unwrap_or(""),
@@ -327,10 +366,7 @@ pub(super) fn write_record(services: &Services, record: &Record<'_>) {
     if !services.logger.is_on(record.level) {
         return;
     }
-    let (trace_id, span_id) = match services.logs_injection {
-        true => trace::active_ids().unwrap_or_default(),
-        false => (0, 0),
-    };
+    let (trace_id, span_id) = services.log_ids(trace::active_ids().unwrap_or_default());
     let thread = std::thread::current();
     services.log(&Record {
         thread: thread.name().unwrap_or(""),

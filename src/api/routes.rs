@@ -18,14 +18,30 @@ pub struct Route {
     pub example: &'static str,
     /// Whether its requests are themselves counted, timed, traced and logged.
     pub observed: bool,
-    pub(super) handler: Handler,
+    pub(super) handler: Named,
+}
+
+/// A handler, and the path of its function for the stack of an error that has none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named {
+    pub(super) run: Handler,
+    pub(super) name: fn() -> &'static str,
+}
+
+macro_rules! named {
+    ($handler:path) => {
+        Named {
+            run: $handler,
+            name: || std::any::type_name_of_val(&$handler),
+        }
+    };
 }
 
 const fn route(
     pattern: &'static str,
     example: &'static str,
     purpose: &'static str,
-    handler: Handler,
+    handler: Named,
 ) -> Route {
     Route {
         pattern,
@@ -49,133 +65,133 @@ pub const ROUTES: &[Route] = &[
         "/",
         "/",
         "this list; JSON when Accept asks for it",
-        index::page,
+        named!(index::page),
     ),
     route(
         "/health",
         "/health",
         "how each exporter stands, with its ledger",
-        health::health,
+        named!(health::health),
     ),
     route(
         "/logging/{level}",
         "/logging/warning",
         "a log record: debug, info, warning, error or critical",
-        logging::logging,
+        named!(logging::logging),
     ),
     route(
         "/server_error/",
         "/server_error/",
         "an error with a chain of sources, as a 500",
-        errors::server_error,
+        named!(errors::server_error),
     ),
-    route("/panic/", "/panic/", "a panic, as a 500", errors::panic),
+    route("/panic/", "/panic/", "a panic, as a 500", named!(errors::panic)),
     route(
         "/status/{code}",
         "/status/404",
         "that status, 200 to 599; from 500 on it is an error",
-        errors::status,
+        named!(errors::status),
     ),
     route(
         "/sdmetrics/increment/{value}",
         "/sdmetrics/increment/1",
         "DogStatsD count, up: testapi.count",
-        sdmetrics::increment,
+        named!(sdmetrics::increment),
     ),
     route(
         "/sdmetrics/decrement/{value}",
         "/sdmetrics/decrement/1",
         "DogStatsD count, down: testapi.count",
-        sdmetrics::decrement,
+        named!(sdmetrics::decrement),
     ),
     route(
         "/sdmetrics/gauge/{value}",
         "/sdmetrics/gauge/36.6",
         "DogStatsD gauge: testapi.gauge",
-        sdmetrics::gauge,
+        named!(sdmetrics::gauge),
     ),
     route(
         "/sdmetrics/set/{member}",
         "/sdmetrics/set/ana",
         "DogStatsD set; its value is a member's name: testapi.set",
-        sdmetrics::set,
+        named!(sdmetrics::set),
     ),
     route(
         "/sdmetrics/histogram/{value}",
         "/sdmetrics/histogram/12.5",
         "DogStatsD histogram: testapi.histogram",
-        sdmetrics::histogram,
+        named!(sdmetrics::histogram),
     ),
     route(
         "/sdmetrics/distribution/{value}",
         "/sdmetrics/distribution/12.5",
         "DogStatsD distribution: testapi.distribution",
-        sdmetrics::distribution,
+        named!(sdmetrics::distribution),
     ),
     route(
         "/sdmetrics/timer/{ms}",
         "/sdmetrics/timer/12.5",
         "DogStatsD timing, in milliseconds: testapi.timing",
-        sdmetrics::timer,
+        named!(sdmetrics::timer),
     ),
     route(
         "/sdmetrics/event/{title}",
         "/sdmetrics/event/deployed",
         "DogStatsD event",
-        sdmetrics::event,
+        named!(sdmetrics::event),
     ),
     route(
         "/sdmetrics/check/{status}",
         "/sdmetrics/check/warning",
         "DogStatsD service check: ok, warning, critical or unknown",
-        sdmetrics::check,
+        named!(sdmetrics::check),
     ),
     route(
         "/prometheus_counter_inc/{count_type}/{value}",
         "/prometheus_counter_inc/apples/3",
         "Prometheus counter custom_metric",
-        prometheus::counter_inc,
+        named!(prometheus::counter_inc),
     ),
     unobserved(route(
         "/metrics",
         "/metrics",
         "Prometheus exposition of everything",
-        prometheus::exposition,
+        named!(prometheus::exposition),
     )),
     route(
         "/trace/nested/{depth}",
         "/trace/nested/3",
         "child spans, each inside the one before",
-        tracing::nested,
+        named!(tracing::nested),
     ),
     route(
         "/trace/fanout/{n}",
         "/trace/fanout/5",
         "child spans side by side",
-        tracing::fanout,
+        named!(tracing::fanout),
     ),
     route(
         "/trace/downstream",
         "/trace/downstream",
         "a call of this API to itself: one trace across two requests",
-        tracing::downstream,
+        named!(tracing::downstream),
     ),
     route(
         "/slow/{ms}",
         "/slow/50",
         "sleeps, up to 10,000 ms",
-        load::slow,
+        named!(load::slow),
     ),
     route(
         "/cpu/{ms}",
         "/cpu/20",
         "burns CPU, up to 10,000 ms",
-        load::cpu,
+        named!(load::cpu),
     ),
     unobserved(route(
         "/style.css",
         "/style.css",
         "the look of this list",
-        index::style,
+        named!(index::style),
     )),
 ];

@@ -36,6 +36,8 @@ pub struct Services {
     pub families: RequestFamilies,
     /// Whether log lines carry the ids of the active span.
     pub logs_injection: bool,
+    /// Whether they carry all of a trace id, or its lower half.
+    pub wide_log_ids: bool,
     /// Counters of the server in front, once it is bound.
     pub server: OnceLock<Watch>,
     /// Where this API itself is reached, once it is bound.
@@ -194,6 +196,15 @@ impl Services {
         let logs = (self.logger.ledger(), self.logger.stats().worker);
         states.push(state("logs", logs.0, logs.1));
         states
+    }
+
+    /// The ids of a span, as far as log lines carry them.
+    pub(super) fn log_ids(&self, (trace_id, span_id): (u128, u64)) -> (u128, u64) {
+        match (self.logs_injection, self.wide_log_ids) {
+            (false, _) => (0, 0),
+            (true, true) => (trace_id, span_id),
+            (true, false) => (trace_id & u128::from(u64::MAX), span_id),
+        }
     }
 
     /// Writes a record, and counts it as gunicorn counts the lines of its log.

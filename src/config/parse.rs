@@ -1,9 +1,12 @@
 //! Pairs of text to settings.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use super::settings::{DOGSTATSD_SOCKET, TRACE_SOCKET};
+use super::vars::MAY_BE_EMPTY;
 use super::{Settings, VARS};
 
 /// A value that was not taken, or a name that nobody reads.
@@ -12,6 +15,8 @@ use super::{Settings, VARS};
 pub enum Problem {
     /// Name, value, what it takes, what holds instead.
     Value(&'static str, String, &'static str, &'static str),
+    /// A name, and what is wrong with a part of its value; the rest holds.
+    Part(&'static str, String),
     /// A name that looks like one of ours, and the nearest that is.
     Name(String, &'static str),
 }
@@ -23,6 +28,7 @@ impl fmt::Display for Problem {
                 let kept = if kept.is_empty() { "it unset" } else { kept };
                 write!(f, "{name}={value:?}: takes {takes}; kept {kept}")
             }
+            Problem::Part(name, why) => write!(f, "{name}: {why}"),
             Problem::Name(name, nearest) => {
                 write!(f, "{name} is not read here; did you mean {nearest}?")
             }
@@ -47,7 +53,7 @@ pub fn parse<'a>(
     for var in VARS {
         let said = pairs
             .iter()
-            .find(|(name, value)| *name == var.name && !value.is_empty());
+            .find(|(name, value)| *name == var.name && is_said(name, value));
         if let Some((_, value)) = said
             && !(var.read)(&mut settings, value)
         {
@@ -59,6 +65,9 @@ pub fn parse<'a>(
             ));
         }
     }
+    settings.read_files();
+    let notes = settings.notes.drain(..);
+    problems.extend(notes.map(|(name, why)| Problem::Part(name, why)));
     for (name, _) in pairs {
         if let Some(nearest) = nearest(name) {
             problems.push(Problem::Name(name.to_string(), nearest));
@@ -67,7 +76,33 @@ pub fn parse<'a>(
     (settings, problems)
 }
 
+fn is_said(name: &str, value: &str) -> bool {
+    !value.is_empty() || MAY_BE_EMPTY.contains(&name)
+}
+
+/// Longest file of rules that is read.
+const RULES_BYTES_MAX: u64 = 1 << 20;
+
 impl Settings {
+    /// Reads what is kept in a file of its own.
+    fn read_files(&mut self) {
+        const NAME: &str = "DD_SPAN_SAMPLING_RULES_FILE";
+        let Some(path) = self.span_rules_file.clone() else {
+            return;
+        };
+        let mut json = String::new();
+        let read = File::open(&path)
+            .and_then(|file| file.take(RULES_BYTES_MAX + 1).read_to_string(&mut json));
+        match read {
+            Ok(_) if json.len() as u64 > RULES_BYTES_MAX => {
+                let why = format!("{}: over {RULES_BYTES_MAX} bytes", path.display());
+                self.note(NAME, vec![why]);
+            }
+            Ok(_) => self.say_span_rules(NAME, &json),
+            Err(error) => self.note(NAME, vec![format!("{}: {error}", path.display())]),
+        }
+    }
+
     /// Takes a value as though the environment had said it, and wins over what did.
     ///
     /// # Errors
@@ -81,8 +116,8 @@ impl Settings {
     }
 }
 
-/// The name in the table that differs in one or two letters. Others' names are none of our business:
-/// the environment is full of settings for the Agent and for other tracers.
+/// The name in the table that differs in a few letters: two, or one in eight of a long name. Others' names
+/// are none of our business: the environment is full of settings for the Agent and for other tracers.
 fn nearest(name: &str) -> Option<&'static str> {
     let ours = name.starts_with("DD_") || name.starts_with("TESTAPI_");
     if !ours || VARS.iter().any(|var| var.name == name) {
@@ -91,7 +126,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     VARS.iter()
         .map(|var| (distance(name, var.name), var.name))
         .min()
-        .filter(|(distance, _)| *distance <= 2)
+        .filter(|(distance, _)| *distance <= (name.len() / 8).max(2))
         .map(|(_, nearest)| nearest)
 }
 

@@ -1,7 +1,6 @@
 //! Typed values, and the rooms' own options made from them.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::dogstatsd::{self, Address, Cardinality};
 use crate::gunicorn;
@@ -9,7 +8,8 @@ use crate::http::Target;
 use crate::identity::Identity;
 use crate::log::{self, Level};
 use crate::server;
-use crate::trace;
+use crate::trace::web::{QueryTag, repository_url};
+use crate::trace::{self, SpanRule};
 
 /// What the user said, and the defaults of the rest.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,12 +36,37 @@ pub struct Settings {
     pub(super) log: log::Options,
     pub(super) statsd_host: Option<Address>,
     pub(super) gunicorn: gunicorn::Options,
+    pub(super) partial_flush: bool,
+    pub(super) partial_flush_spans: usize,
+    pub(super) query: Query,
+    pub(super) report_hostname: bool,
+    pub(super) span_rules_file: Option<PathBuf>,
+    pub(super) log_level_said: bool,
+    pub(super) debug: bool,
+    /// What is wrong with a part of a value whose rest was taken.
+    pub(super) notes: Vec<(&'static str, String)>,
+    /// Whether log lines tell all of a trace id, or the lower half.
+    pub wide_log_ids: bool,
+    /// Whether the tracer says at the start what holds.
+    pub startup_logs: bool,
+    /// Lowest level at which the tracer tells of itself.
+    pub tracer_level: Level,
+    /// Whether the tracer counts what it does, over DogStatsD.
+    pub health_metrics: bool,
     /// Whether log lines carry the ids of the active span.
     pub logs_injection: bool,
     /// Address of the API.
     pub bind: String,
     /// Threads of the API.
     pub workers: usize,
+}
+
+/// What `http.url` is to hold of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Query {
+    pub(super) kept: bool,
+    pub(super) redacted: bool,
+    pub(super) only: Vec<String>,
 }
 
 impl Default for Settings {
@@ -73,6 +98,22 @@ impl Default for Settings {
             },
             statsd_host: None,
             gunicorn: gunicorn::Options::default(),
+            partial_flush: true,
+            partial_flush_spans: 300,
+            query: Query {
+                kept: true,
+                redacted: true,
+                only: Vec::new(),
+            },
+            report_hostname: false,
+            span_rules_file: None,
+            log_level_said: false,
+            debug: false,
+            notes: Vec::new(),
+            wide_log_ids: true,
+            startup_logs: true,
+            tracer_level: Level::Info,
+            health_metrics: true,
             logs_injection: true,
             bind: "127.0.0.1:5000".to_string(),
             workers: std::thread::available_parallelism().map_or(4, |n| (n.get() * 2).max(4)),
@@ -114,9 +155,33 @@ impl Settings {
             None if !said && self.trace_socket_exists => Target::Unix(TRACE_SOCKET.into()),
             None => Target::Tcp(self.agent_host(), self.trace_port.unwrap_or(8126)),
         };
-        trace::Options {
+        let mut options = trace::Options {
             agent,
             ..self.trace.clone()
+        };
+        let spans = u32::try_from(self.partial_flush_spans).unwrap_or(u32::MAX);
+        options.spans.partial_flush_spans = self.partial_flush.then_some(spans);
+        options.web.query = self.query_tag();
+        if self.report_hostname {
+            options.spans.hostname = self.identity().hostname;
+        }
+        let tag = |key: &str| self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+        let git = &mut options.spans;
+        if let Some(url) = tag("git.repository_url").filter(|_| git.repository_url.is_empty()) {
+            git.repository_url = repository_url(url);
+        }
+        if let Some(sha) = tag("git.commit.sha").filter(|_| git.commit_sha.is_empty()) {
+            git.commit_sha.clone_from(sha);
+        }
+        options
+    }
+
+    fn query_tag(&self) -> QueryTag {
+        match &self.query {
+            Query { kept: false, .. } => QueryTag::None,
+            Query { only, .. } if !only.is_empty() => QueryTag::Only(only.clone()),
+            Query { redacted: true, .. } => QueryTag::Redacted,
+            Query { .. } => QueryTag::AsIs,
         }
     }
 
@@ -184,7 +249,11 @@ impl Settings {
 
     /// File, stdout and level of the log.
     pub fn log(&self) -> log::Options {
-        self.log.clone()
+        let mut options = self.log.clone();
+        if self.debug && !self.log_level_said {
+            options.level_min = Level::Debug;
+        }
+        options
     }
 
     /// Address and threads of the API.
@@ -233,7 +302,26 @@ impl Settings {
         self.dogstatsd.cardinality = Some(cardinality);
     }
 
-    pub(super) fn set_trace_interval(&mut self, interval: Duration) {
-        self.trace.flush_interval = interval;
+    pub(super) fn note(&mut self, name: &'static str, problems: Vec<String>) {
+        self.notes.extend(problems.into_iter().map(|problem| (name, problem)));
+    }
+
+    pub(super) fn say_span_rules(&mut self, name: &'static str, json: &str) {
+        let (rules, problems) = SpanRule::list(json);
+        self.trace.sampling.span_rules = rules;
+        self.note(name, problems);
+    }
+
+    /// The log follows, unless its own level was said.
+    pub(super) fn set_debug(&mut self, is_on: bool) {
+        self.debug = is_on;
+        if is_on {
+            self.tracer_level = Level::Debug;
+        }
+    }
+
+    /// Whether the tracer tells what it sends.
+    pub fn is_debug(&self) -> bool {
+        self.debug
     }
 }

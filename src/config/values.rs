@@ -65,3 +65,26 @@ pub(super) fn tags(text: &str) -> Vec<(String, String)> {
         .filter(|(key, _)| !key.is_empty())
         .collect()
 }
+
+/// A share, 0 to 1.
+pub(super) fn share(text: &str) -> Option<f64> {
+    let share: f64 = text.parse().ok()?;
+    (0.0..=1.0).contains(&share).then_some(share)
+}
+
+pub(super) fn at_least_zero(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    (number >= 0.0 && number.is_finite()).then_some(number)
+}
+
+/// Words between commas.
+pub(super) fn words(text: &str) -> Vec<String> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words.map(str::to_string).collect()
+}
+
+/// A name that a header can have, in lower case.
+pub(super) fn header_name(text: &str) -> Option<String> {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    (!text.is_empty() && text.bytes().all(is_token)).then(|| text.to_ascii_lowercase())
+}

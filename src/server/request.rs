@@ -231,6 +231,19 @@ impl Request {
         }
     }
 
+    /// Every value of a header, in the order received.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let (wire, made) = match &self.source {
+            Source::Wire(wire) => (wire.headers(), &[][..]),
+            Source::Made { headers, .. } => (&[][..], &headers[..]),
+        };
+        let wire = wire.iter().filter(move |header| {
+            header.field.as_str().as_str().eq_ignore_ascii_case(name)
+        });
+        let made = made.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name));
+        wire.map(|header| header.value.as_str()).chain(made.map(|(_, value)| value.as_str()))
+    }
+
     /// Every header, in the order received.
     pub fn headers(&self) -> Vec<(&str, &str)> {
         let mut all = Vec::new();

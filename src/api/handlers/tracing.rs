@@ -26,7 +26,7 @@ pub(in crate::api) fn nested(_: &Services, _: &Request, p: &Params) -> Result<Re
 
 /// What a reply says: with tracing off there is nothing to say.
 fn emitted() -> Option<&'static str> {
-    trace::active().map(|_| "spans")
+    trace::active_ids().map(|_| "spans")
 }
 
 fn descend(level: u64, depth: u64) {
@@ -65,8 +65,8 @@ pub(in crate::api) fn downstream(
         let body = json!({ "error": "busy", "because": "half of the pool already waits for the other half" });
         return Ok(Reply::json(429, &body).with_header("Retry-After", "1"));
     };
-    let mut span = trace::span("http.client.request");
-    span.set_resource(&format!("GET {DOWNSTREAM_PATH}"));
+    let resource = ["GET ", DOWNSTREAM_PATH].concat();
+    let mut span = trace::span("http.client.request").resource(&resource).kind("http");
     for (key, value) in [
         ("span.kind", "client"),
         ("http.method", "GET"),
@@ -75,9 +75,7 @@ pub(in crate::api) fn downstream(
         span.set_meta(key, value);
     }
     span.set_meta("http.url", format!("{target}{DOWNSTREAM_PATH}"));
-    let carried = trace::active()
-        .map(|context| trace::inject(&context))
-        .unwrap_or_default();
+    let carried = trace::headers();
     let mut headers: Vec<(&str, &str)> = carried.iter().map(|(n, v)| (*n, v.as_str())).collect();
     headers.push(("User-Agent", "testapi-downstream"));
     // The connection is used once and would hold one of the server's threads while it stays open.
@@ -91,20 +89,26 @@ pub(in crate::api) fn downstream(
     let mut client = Client::new(target.clone(), services.clock.clone());
     match client.exchange(&call, DOWNSTREAM_TIMEOUT) {
         Ok(response) => {
-            span.set_meta("http.status_code", response.status.to_string());
+            let status = response.status;
+            span.set_meta("http.status_code", status.to_string());
+            if services.tracer.web().client_errors.contains(status) {
+                span.set_error(&ErrorTags {
+                    kind: "http.status",
+                    message: &format!("the API answered itself {status}"),
+                    stack: &format!("0: {}\n    at {}:{}\n", module_path!(), file!(), line!()),
+                });
+            }
             Ok(Reply::json(
                 200,
-                &json!({ "emitted": "a trace across two requests", "downstream_status": response.status }),
+                &json!({ "emitted": "a trace across two requests", "downstream_status": status }),
             ))
         }
         Err(error) => {
-            let message = error.to_string();
-            span.set_error(&ErrorTags {
-                kind: "http::Error",
-                message: &message,
-                stack: "",
-            });
-            Err(Fault::failed(502, &error))
+            let fault = Fault::failed(502, &error);
+            if let Some(tags) = fault.tags() {
+                span.set_error(&tags);
+            }
+            Err(fault)
         }
     }
 }

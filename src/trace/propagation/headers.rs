@@ -37,8 +37,20 @@ mod tests {
 
     #[test]
     fn the_first_value_is_the_first_that_says_something() {
-        let lines = [("a", " \t1 "), ("b", ""), ("b", " "), ("b", "2"), ("b", "3"), ("c", "")];
-        let values = |name| lines.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value);
+        let lines = [
+            ("a", " \t1 "),
+            ("b", ""),
+            ("b", " "),
+            ("b", "2"),
+            ("b", "3"),
+            ("c", ""),
+        ];
+        let values = |name| {
+            lines
+                .iter()
+                .filter(move |(n, _)| *n == name)
+                .map(|(_, value)| *value)
+        };
         let seen = ["a", "b", "c", "d"].map(|name| values.first(name));
         assert_eq!(seen, [Some("1"), Some("2"), None, None]);
     }

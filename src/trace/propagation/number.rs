@@ -9,14 +9,24 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 
 /// A hexadecimal number of exactly so many digits, in lower case as W3C and `_dd.p.tid` have it.
 pub(super) fn lower_hex(text: &str, digits: usize) -> Option<u128> {
-    let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if text.len() == digits && lower { u128::from_str_radix(text, 16).ok() } else { None }
+    let lower = text
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if text.len() == digits && lower {
+        u128::from_str_radix(text, 16).ok()
+    } else {
+        None
+    }
 }
 
 /// A hexadecimal number of at most so many digits, in either case.
 pub(super) fn any_hex(text: &str, digits_max: usize) -> Option<u128> {
     let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if text.len() <= digits_max && hex { u128::from_str_radix(text, 16).ok() } else { None }
+    if text.len() <= digits_max && hex {
+        u128::from_str_radix(text, 16).ok()
+    } else {
+        None
+    }
 }
 
 /// A trace id whose lower half is 0 is none: of the id that is all the Agent sees, and it drops such

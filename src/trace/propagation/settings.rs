@@ -54,12 +54,11 @@ impl FromStr for Behavior {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Behavior, String> {
-        let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
-        match () {
-            () if is("continue") => Ok(Behavior::Continue),
-            () if is("restart") => Ok(Behavior::Restart),
-            () if is("ignore") => Ok(Behavior::Ignore),
-            () => Err(format!("{text:?} is not continue, restart or ignore")),
+        match text.trim().to_ascii_lowercase().as_str() {
+            "continue" => Ok(Behavior::Continue),
+            "restart" => Ok(Behavior::Restart),
+            "ignore" => Ok(Behavior::Ignore),
+            _ => Err(format!("{text:?} is not continue, restart or ignore")),
         }
     }
 }

@@ -17,6 +17,15 @@ pub enum Style {
     Baggage,
 }
 
+const WORDS: [(&str, Style); 6] = [
+    ("datadog", Style::Datadog),
+    ("tracecontext", Style::TraceContext),
+    ("b3", Style::B3Single),
+    ("b3 single header", Style::B3Single),
+    ("b3multi", Style::B3Multi),
+    ("baggage", Style::Baggage),
+];
+
 impl Style {
     /// Reads a list as `DD_TRACE_PROPAGATION_STYLE` has it: `datadog`, `tracecontext`, `b3`, `b3multi`,
     /// `baggage`, in any case; `b3 single header` is an older name of `b3`. `none` alone is no style;
@@ -26,7 +35,11 @@ impl Style {
     pub fn list(text: &str) -> Option<Vec<Style>> {
         let mut styles = Vec::new();
         let mut words = 0;
-        for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        for word in text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+        {
             words += 1;
             if word.eq_ignore_ascii_case("none") {
                 continue;
@@ -40,26 +53,18 @@ impl Style {
     }
 
     fn of(word: &str) -> Option<Style> {
-        let is = |name: &str| word.eq_ignore_ascii_case(name);
-        match () {
-            () if is("datadog") => Some(Style::Datadog),
-            () if is("tracecontext") => Some(Style::TraceContext),
-            () if is("b3") || is("b3 single header") => Some(Style::B3Single),
-            () if is("b3multi") => Some(Style::B3Multi),
-            () if is("baggage") => Some(Style::Baggage),
-            () => None,
-        }
+        let found = WORDS
+            .iter()
+            .find(|(name, _)| word.eq_ignore_ascii_case(name));
+        found.map(|(_, style)| *style)
     }
 
     /// Its word in settings, and in `context_headers` of a link.
     pub(super) fn word(self) -> &'static str {
-        match self {
-            Style::Datadog => "datadog",
-            Style::TraceContext => "tracecontext",
-            Style::B3Single => "b3",
-            Style::B3Multi => "b3multi",
-            Style::Baggage => "baggage",
-        }
+        WORDS
+            .iter()
+            .find(|(_, style)| *style == self)
+            .map_or("", |(name, _)| name)
     }
 }
 
@@ -82,13 +87,33 @@ mod tests {
     fn every_list_has_its_styles() {
         use Style::{B3Multi, B3Single, Baggage, Datadog, TraceContext};
         check("one", "datadog", Some(&[Datadog]));
-        check("in their order", "tracecontext,datadog", Some(&[TraceContext, Datadog]));
-        check("any case", "DataDog,TRACECONTEXT", Some(&[Datadog, TraceContext]));
+        check(
+            "in their order",
+            "tracecontext,datadog",
+            Some(&[TraceContext, Datadog]),
+        );
+        check(
+            "any case",
+            "DataDog,TRACECONTEXT",
+            Some(&[Datadog, TraceContext]),
+        );
         check("spaces", " datadog ,\tbaggage ", Some(&[Datadog, Baggage]));
         check("b3 is the single header", "b3", Some(&[B3Single]));
-        check("so is its older name", "B3 single header,b3multi", Some(&[B3Single, B3Multi]));
-        check("no style twice", "b3,datadog,b3 single header", Some(&[B3Single, Datadog]));
-        check("nothing between commas", "datadog,,baggage,", Some(&[Datadog, Baggage]));
+        check(
+            "so is its older name",
+            "B3 single header,b3multi",
+            Some(&[B3Single, B3Multi]),
+        );
+        check(
+            "no style twice",
+            "b3,datadog,b3 single header",
+            Some(&[B3Single, Datadog]),
+        );
+        check(
+            "nothing between commas",
+            "datadog,,baggage,",
+            Some(&[Datadog, Baggage]),
+        );
         check("none", "None", Some(&[]));
         check("none beside others", "none,Datadog", Some(&[Datadog]));
         check("an unknown word", "datadog,xray", None);
@@ -102,7 +127,10 @@ mod tests {
     fn a_style_says_its_word() {
         let all = Style::list("datadog,tracecontext,b3,b3multi,baggage").unwrap();
         let words: Vec<String> = all.iter().map(ToString::to_string).collect();
-        assert_eq!(words, ["datadog", "tracecontext", "b3", "b3multi", "baggage"]);
+        assert_eq!(
+            words,
+            ["datadog", "tracecontext", "b3", "b3multi", "baggage"]
+        );
         assert_eq!(Style::list(&words.join(",")), Some(all));
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn set(tags: &mut Vec<(String, String)>, key: String, value: String) 
 /// Whether a tag can stand in `x-datadog-tags`: printable, `,` nowhere, neither space nor `=` in the key
 /// (dd-trace-go, `ddtrace/tracer/util.go`).
 pub(super) fn is_sound(key: &str, value: &str) -> bool {
-    let free = |text: &str, of: &[char]| !text.is_empty() && is_printable(text) && !text.contains(of);
+    let free =
+        |text: &str, of: &[char]| !text.is_empty() && is_printable(text) && !text.contains(of);
     free(key, &[' ', ',', '=']) && free(value, &[','])
 }
 
@@ -39,7 +40,9 @@ mod tests {
         for sound in ["-0", "-4", "-11", "-255"] {
             assert!(is_decision(sound), "{sound}");
         }
-        for bad in ["", "-", "4", "-256", "-04", "-+4", "--4", "-a", "- 4", "0", "-1 "] {
+        for bad in [
+            "", "-", "4", "-256", "-04", "-+4", "--4", "-a", "- 4", "0", "-1 ",
+        ] {
             assert!(!is_decision(bad), "{bad}");
         }
     }

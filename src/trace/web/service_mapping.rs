@@ -15,10 +15,16 @@ impl ServiceMapping {
     /// `internal/env.go`). A pair without a name on both sides is left out: a span needs a service.
     pub fn parse(text: &str) -> (ServiceMapping, Vec<String>) {
         let separator = if text.contains(',') { ',' } else { ' ' };
-        let items = text.split(separator).map(str::trim).filter(|item| !item.is_empty());
+        let items = text
+            .split(separator)
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
         let (mut mapping, mut problems) = (ServiceMapping::default(), Vec::new());
         for item in items {
-            match item.split_once(':').map(|(from, to)| (from.trim(), to.trim())) {
+            match item
+                .split_once(':')
+                .map(|(from, to)| (from.trim(), to.trim()))
+            {
                 Some((from, to)) if !from.is_empty() && !to.is_empty() => mapping.set(from, to),
                 _ => problems.push(format!("{item:?}: takes from:to, both names of services")),
             }
@@ -56,10 +62,16 @@ mod tests {
     fn check(rule: &str, text: &str, shown: &str, wrong: &[&str]) {
         let (mapping, problems) = ServiceMapping::parse(text);
         assert_eq!(mapping.to_string(), shown, "{rule}");
-        let expected = wrong.iter().map(|i| format!("{i:?}: takes from:to, both names of services"));
+        let expected = wrong
+            .iter()
+            .map(|i| format!("{i:?}: takes from:to, both names of services"));
         assert_eq!(problems, expected.collect::<Vec<_>>(), "{rule}");
         if !shown.contains(' ') {
-            assert_eq!(ServiceMapping::parse(shown), (mapping, vec![]), "{rule}: read back");
+            assert_eq!(
+                ServiceMapping::parse(shown),
+                (mapping, vec![]),
+                "{rule}: read back"
+            );
         }
     }
 
@@ -67,19 +79,49 @@ mod tests {
     fn every_rule_of_the_list() {
         check("nothing", "", "", &[]);
         check("one", "db:orders", "db:orders", &[]);
-        check("many", "db:orders,http.client:web", "db:orders,http.client:web", &[]);
-        check("blanks around", " db : orders ,\tweb:shop ", "db:orders,web:shop", &[]);
-        check("blanks between", "db:orders  web:shop", "db:orders,web:shop", &[]);
-        check("blanks in names", "my db:my orders,", "my db:my orders", &[]);
+        check(
+            "many",
+            "db:orders,http.client:web",
+            "db:orders,http.client:web",
+            &[],
+        );
+        check(
+            "blanks around",
+            " db : orders ,\tweb:shop ",
+            "db:orders,web:shop",
+            &[],
+        );
+        check(
+            "blanks between",
+            "db:orders  web:shop",
+            "db:orders,web:shop",
+            &[],
+        );
+        check(
+            "blanks in names",
+            "my db:my orders,",
+            "my db:my orders",
+            &[],
+        );
         check("the first colon parts", "db:a:b", "db:a:b", &[]);
-        check("the last of two stands", "db:a,web:b,db:c", "web:b,db:c", &[]);
+        check(
+            "the last of two stands",
+            "db:a,web:b,db:c",
+            "web:b,db:c",
+            &[],
+        );
         check("a name to itself", "db:db", "db:db", &[]);
         check("commas alone", ",, ,", "", &[]);
         check("no name behind", "db:,web:shop", "web:shop", &["db:"]);
         check("no name before", ":orders", "", &[":orders"]);
         check("a colon alone", ":", "", &[":"]);
         check("no colon", "db,web:shop,x", "web:shop", &["db", "x"]);
-        check("one that is wrong leaves the other", "db:a,db:", "db:a", &["db:"]);
+        check(
+            "one that is wrong leaves the other",
+            "db:a,db:",
+            "db:a",
+            &["db:"],
+        );
         check("unicode", "caf\u{e9}:\u{1f980}", "caf\u{e9}:\u{1f980}", &[]);
     }
 

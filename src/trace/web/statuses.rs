@@ -50,7 +50,9 @@ impl FromStr for Statuses {
     /// (`instrumentation/httptrace/config.go`): half a list would hide errors.
     fn from_str(text: &str) -> Result<Statuses, ParseStatusesError> {
         let ranges = text.split(',').map(|item| {
-            range(item).ok_or_else(|| ParseStatusesError { item: item.trim().to_string() })
+            range(item).ok_or_else(|| ParseStatusesError {
+                item: item.trim().to_string(),
+            })
         });
         ranges.collect::<Result<_, _>>().map(Statuses::of)
     }
@@ -85,7 +87,10 @@ impl fmt::Display for Statuses {
 impl fmt::Display for ParseStatusesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let item = &self.item;
-        write!(f, "{item:?}: takes statuses from {FIRST} to {LAST} and ranges, like 500-599,404")
+        write!(
+            f,
+            "{item:?}: takes statuses from {FIRST} to {LAST} and ranges, like 500-599,404"
+        )
     }
 }
 
@@ -119,7 +124,11 @@ mod tests {
     fn every_rule_of_the_list() {
         check("one", "404", Ok(("404", 1)));
         check("a range", "500-599", Ok(("500-599", 100)));
-        check("many, in their order", "500-599,404,418", Ok(("500-599,404,418", 102)));
+        check(
+            "many, in their order",
+            "500-599,404,418",
+            Ok(("500-599,404,418", 102)),
+        );
         check("blanks", " 500 - 599 , 404\t", Ok(("500-599,404", 101)));
         check("one twice", "404,404,400-410", Ok(("404,404,400-410", 11)));
         check("a range of one", "404-404", Ok(("404", 1)));

@@ -26,7 +26,7 @@ fn spans_of(env: &[(&str, &str)], services: &[&str]) -> Vec<Span> {
     let rig = Rig::of(env);
     for service in services {
         let mut entry = rig.tracer.enter(EntryOptions {
-            name: "bake",
+            name: "bake".into(),
             ..EntryOptions::default()
         });
         if !service.is_empty() {

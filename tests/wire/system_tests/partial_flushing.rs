@@ -11,7 +11,7 @@ use crate::wire::rig::Rig;
 fn flushed(env: &[(&str, &str)], children: &[&'static str]) -> [Vec<Vec<Span>>; 2] {
     let rig = Rig::of(env);
     let entry = rig.tracer.enter(EntryOptions {
-        name: "import",
+        name: "import".into(),
         ..EntryOptions::default()
     });
     children.iter().for_each(|name| trace::span(*name).finish());

@@ -22,7 +22,7 @@ fn by_hand(caller: &str, keep: bool) -> (Span, Vec<(&'static str, String)>) {
     ];
     let caller = caller_of(&rig.tracer, &headers);
     let mut entry = rig.tracer.enter(EntryOptions {
-        name: "order.create",
+        name: "order.create".into(),
         caller,
         ..EntryOptions::default()
     });

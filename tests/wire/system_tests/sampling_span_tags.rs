@@ -31,7 +31,7 @@ struct Said<'a> {
 fn sent(env: &[(&str, &str)], child_says: &str) -> [Span; 2] {
     let rig = Rig::of(env);
     let entry = rig.tracer.enter(EntryOptions {
-        name: ENTRY,
+        name: ENTRY.into(),
         ..EntryOptions::default()
     });
     let mut child = trace::span("pay");
@@ -219,7 +219,7 @@ fn one_under(rules: &str) -> Span {
     let rig = Rig::of(&[("DD_TRACE_SAMPLING_RULES", rules)]);
     rig.tracer
         .enter(EntryOptions {
-            name: ENTRY,
+            name: ENTRY.into(),
             ..EntryOptions::default()
         })
         .finish();
@@ -247,7 +247,7 @@ fn through(env: &[(&str, &str)], headers: &[(&str, &str)]) -> (Span, Vec<(&'stat
     let rig = Rig::of(env);
     let caller = caller_of(&rig.tracer, headers);
     let entry = rig.tracer.enter(EntryOptions {
-        name: ENTRY,
+        name: ENTRY.into(),
         caller,
         ..EntryOptions::default()
     });
@@ -313,7 +313,7 @@ fn test_sampling_knuth_sample_rate_not_set_for_default() {
     let rig = Rig::of(&[]);
     rig.tracer
         .enter(EntryOptions {
-            name: ENTRY,
+            name: ENTRY.into(),
             ..EntryOptions::default()
         })
         .finish();
@@ -322,7 +322,7 @@ fn test_sampling_knuth_sample_rate_not_set_for_default() {
     // The answer to that payload told one.
     rig.tracer
         .enter(EntryOptions {
-            name: ENTRY,
+            name: ENTRY.into(),
             ..EntryOptions::default()
         })
         .finish();

@@ -24,7 +24,7 @@ fn rig_with_events() -> Rig {
 #[track_caller]
 fn sent(rig: &Rig, events: &[SpanEvent]) -> Value {
     let mut entry = rig.tracer.enter(EntryOptions {
-        name: "print",
+        name: "print".into(),
         ..EntryOptions::default()
     });
     events

@@ -15,7 +15,7 @@ const FLAGS_KNOWN: u64 = 1 << 31;
 
 fn enter(rig: &Rig, name: &'static str) -> Entry {
     rig.tracer.enter(EntryOptions {
-        name,
+        name: name.into(),
         ..EntryOptions::default()
     })
 }

@@ -27,7 +27,7 @@ fn rig_at(rate: &str, span_rules: &str) -> Rig {
 /// A trace of one span.
 fn trace_of(rig: &Rig, service: &str, name: &'static str) {
     let mut entry = rig.tracer.enter(EntryOptions {
-        name,
+        name: name.into(),
         ..EntryOptions::default()
     });
     entry.set_service(service);
@@ -149,7 +149,7 @@ fn test_single_rule_always_keep_span_sampling_sss011() {
         r#"[{"service":"mail","name":"mail.send","sample_rate":1}]"#,
     );
     let mut entry = rig.tracer.enter(EntryOptions {
-        name: "mail.send",
+        name: "mail.send".into(),
         ..EntryOptions::default()
     });
     entry.set_service("mail");
@@ -204,7 +204,7 @@ fn test_multi_rule_independent_rate_limiters_sss013() {
 fn two_spans(span_rules: &str) -> [Span; 2] {
     let rig = rig(span_rules);
     let mut entry = rig.tracer.enter(EntryOptions {
-        name: "batch",
+        name: "batch".into(),
         ..EntryOptions::default()
     });
     entry.set_service("mail");
@@ -258,7 +258,7 @@ fn after_a_caller(rate: &str) -> Vec<Span> {
         let caller = caller_of(&rig.tracer, &headers);
         rig.tracer
             .enter(EntryOptions {
-                name: "mail.send",
+                name: "mail.send".into(),
                 caller,
                 ..EntryOptions::default()
             })

@@ -32,7 +32,7 @@ fn sent(rate: &str, rules: &str, order: &Order<'_>) -> Span {
         ("DD_TRACE_SAMPLING_RULES", rules),
     ]);
     let options = EntryOptions {
-        name: order.name,
+        name: order.name.into(),
         resource: order.resource,
         ..EntryOptions::default()
     };
@@ -126,7 +126,7 @@ fn test_trace_kept_in_spite_trace_sampling_rule() {
         ("DD_TRACE_SAMPLING_RULES", rules),
     ]);
     let mut entry = rig.tracer.enter(EntryOptions {
-        name: "order.create",
+        name: "order.create".into(),
         ..EntryOptions::default()
     });
     entry.set_service("orders");
@@ -365,7 +365,7 @@ fn test_trace_sampled_by_trace_sampling_rule_tags_w3c() {
         ("DD_TRACE_SAMPLING_RULES", rules),
     ]);
     let mut entry = rig.tracer.enter(EntryOptions {
-        name: "order.create",
+        name: "order.create".into(),
         ..EntryOptions::default()
     });
     entry.set_meta("first", "yes");
@@ -393,7 +393,7 @@ fn test_distributed_headers_synthetics_sampling_decision() {
     let caller = caller_of(&rig.tracer, &headers);
     rig.tracer
         .enter(EntryOptions {
-            name: "order.create",
+            name: "order.create".into(),
             caller,
             ..EntryOptions::default()
         })

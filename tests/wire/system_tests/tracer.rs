@@ -15,7 +15,7 @@ use crate::wire::rig::Rig;
 fn two_spans(env: &[(&str, &str)]) -> Vec<Span> {
     let rig = Rig::of(env);
     let entry = rig.tracer.enter(EntryOptions {
-        name: "bake",
+        name: "bake".into(),
         ..EntryOptions::default()
     });
     trace::span("knead").finish();
@@ -31,7 +31,7 @@ fn two_spans(env: &[(&str, &str)]) -> Vec<Span> {
 fn test_tracer_span_top_level_attributes() {
     let rig = Rig::of(&[]);
     let options = EntryOptions {
-        name: "bake",
+        name: "bake".into(),
         resource: "/bread",
         kind: "web",
         ..EntryOptions::default()
@@ -145,7 +145,7 @@ fn test_tracer_no_srv_src_when_service_not_manually_set() {
 fn test_base_service_set_when_service_overridden() {
     let rig = Rig::of(&[("DD_SERVICE", "bakery")]);
     let entry = rig.tracer.enter(EntryOptions {
-        name: "bake",
+        name: "bake".into(),
         ..EntryOptions::default()
     });
     trace::span("grind").service("mill").finish();
@@ -162,7 +162,7 @@ fn test_base_service_set_when_service_overridden() {
 fn test_base_service_absent_when_service_not_overridden() {
     let rig = Rig::of(&[("DD_SERVICE", "bakery")]);
     let mut entry = rig.tracer.enter(EntryOptions {
-        name: "bake",
+        name: "bake".into(),
         ..EntryOptions::default()
     });
     entry.set_service("bakery");
