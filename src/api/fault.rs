@@ -70,11 +70,15 @@ impl Fault {
         let kind = type_name::<E>().to_string();
         let mut message = error.to_string();
         let mut stack = format!("{kind}: {message}\n");
-        // A source may be its own: an end all the same.
-        let sources = std::iter::successors(error.source(), |cause| cause.source());
-        for cause in sources.take(SOURCES_MAX) {
+        let mut source = error.source();
+        // A source may lead back to itself: there is an end all the same.
+        for _ in 0..SOURCES_MAX {
+            let Some(cause) = source else {
+                break;
+            };
             let _ = write!(message, ": {cause}");
             let _ = writeln!(stack, "caused by: {cause}");
+            source = cause.source();
         }
         stack.push_str(&frames::render(&Backtrace::force_capture()));
         Fault::Failed(Box::new(Failure {

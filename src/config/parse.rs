@@ -73,6 +73,7 @@ pub fn parse<'a>(
             problems.push(Problem::Name(name.to_string(), nearest));
         }
     }
+    settings.problems.clone_from(&problems);
     (settings, problems)
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Problem;
 use crate::dogstatsd::{self, Address, Cardinality};
 use crate::gunicorn;
 use crate::http::Target;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub(super) debug: bool,
     /// What is wrong with a part of a value whose rest was taken.
     pub(super) notes: Vec<(&'static str, String)>,
+    /// What the user said that was not taken; the start-up line repeats it.
+    pub problems: Vec<Problem>,
     /// Whether log lines tell all of a trace id, or the lower half.
     pub wide_log_ids: bool,
     /// Whether the tracer says at the start what holds.
@@ -110,6 +113,7 @@ impl Default for Settings {
             log_level_said: false,
             debug: false,
             notes: Vec::new(),
+            problems: Vec::new(),
             wide_log_ids: true,
             startup_logs: true,
             tracer_level: Level::Info,

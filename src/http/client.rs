@@ -193,17 +193,16 @@ impl Client {
         timer: &Timer,
     ) -> Result<Response, Error> {
         self.received.clear();
-        let sent = self.write(&mut stream, call, timer);
-        let head = match sent {
-            Ok(()) => self.read_head(&mut stream, timer)?,
+        let (head, is_sent) = match self.write(&mut stream, call, timer) {
+            Ok(()) => (self.read_head(&mut stream, timer)?, true),
             // One that refuses by the length alone answers and closes while the body is under way.
             Err(broken @ Error::Broken(..)) => match self.read_head(&mut stream, timer) {
-                Ok(head) => head,
+                Ok(head) => (head, false),
                 Err(_) => return Err(broken),
             },
             Err(error) => return Err(error),
         };
-        let keep_alive = head.keep_alive && sent.is_ok();
+        let keep_alive = head.keep_alive && is_sent;
         let (response, end) = self.read_body(&mut stream, head, timer)?;
         // Bytes past the end would be taken for the next answer.
         if keep_alive && end == self.received.len() {

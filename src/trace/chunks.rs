@@ -160,12 +160,12 @@ mod tests {
             (Kept, 100, ("aacdd", 3, 8), (1, 2)),
             (Error, 0, ("aabcdd", 4, 10), (0, 0)),
         ] {
-            let mut chunks = chunks(&of);
-            assert_eq!(chunks.thin_out(class, wanted), gone, "{class:?} {wanted}");
-            assert_eq!(shown(&chunks), left);
-            let mut next = super::Chunks::default();
-            next.append(&chunks);
-            next.append(&chunks);
+            let mut thinned = chunks(&of);
+            assert_eq!(thinned.thin_out(class, wanted), gone, "{class:?} {wanted}");
+            assert_eq!(shown(&thinned), left);
+            let mut next = Chunks::default();
+            next.append(&thinned);
+            next.append(&thinned);
             let (first, rest) = next.halves();
             assert_eq!((shown(&first), shown(&rest)), (left, left), "ends are right");
         }

@@ -289,6 +289,8 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     fn text_tags(pairs: &[(&str, &str)]) -> Tags {
@@ -304,7 +306,9 @@ mod tests {
     }
 
     /// The smallest span, changed as told, in msgpack.
-    fn encoded(change: impl FnOnce(&mut WireSpan<'_>)) -> Vec<u8> {
+    fn encoded<'a>(change: impl FnOnce(&mut WireSpan<'a>)) -> Vec<u8> {
+        static NO_TAGS: LazyLock<Tags> = LazyLock::new(Tags::default);
+        static NOTHING_COMMON: LazyLock<CommonTags> = LazyLock::new(CommonTags::default);
         let mut span = WireSpan {
             service: "s",
             name: "n",
@@ -316,9 +320,9 @@ mod tests {
             start_unix_ns: 256,
             duration_ns: 127,
             error: false,
-            meta: &Tags::default(),
-            metrics: &Tags::default(),
-            common: &CommonTags::default(),
+            meta: &NO_TAGS,
+            metrics: &NO_TAGS,
+            common: &NOTHING_COMMON,
             links: &[],
             events: &[],
         };

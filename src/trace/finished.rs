@@ -59,11 +59,6 @@ impl Finished {
         &self.bytes
     }
 
-    /// Whether some span could be kept alone.
-    pub(super) fn has_alone(&self) -> bool {
-        !self.alone.is_empty()
-    }
-
     /// All spans of a trace that is dropped; those that `allowed` lets through say that they are kept.
     /// Returns how many that were.
     pub(super) fn write_dropped(&self, out: &mut Vec<u8>, allowed: impl Fn(usize) -> bool) -> u64 {
@@ -104,7 +99,7 @@ mod tests {
                 finished.or_alone(from, instead.len(), |out| out.extend(instead.bytes()));
             }
         }
-        assert_eq!((finished.spans(), finished.has_error(), finished.has_alone()), (4, true, true));
+        assert_eq!((finished.spans(), finished.has_error()), (4, true));
         for (rule_max, text, kept) in [(0, "abcd", 0), (1, "aBcd", 1), (2, "aBcDD", 2)] {
             let mut out = Vec::new();
             let seen = finished.write_dropped(&mut out, |rule| rule <= rule_max);
@@ -112,6 +107,6 @@ mod tests {
         }
         assert_eq!(finished.bytes(), b"abcd");
         finished.clear();
-        assert_eq!((finished.spans(), finished.bytes(), finished.has_alone()), (0, &b""[..], false));
+        assert_eq!((finished.spans(), finished.bytes()), (0, &b""[..]));
     }
 }

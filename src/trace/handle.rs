@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use super::active::{activate, innermost};
+use super::running::{activate, innermost};
 use super::fate::Fate;
 use super::local::Local;
 use super::sampling::Decision;
@@ -54,6 +54,7 @@ impl Handle {
             branch_of: Some(self.service.clone()),
             ..Local::new(self.shared.clone(), self.context.trace_id, first)
         };
+        self.shared.common.tally.callers.began();
         let entry = Entry::of(self.context.trace_id, local.entry_id);
         activate(local);
         entry

@@ -160,10 +160,15 @@ impl Local {
         let Some(mut entry) = self.buffers.open.pop() else {
             return;
         };
-        self.ready(&mut entry);
-        if self.branch_of.is_none() {
-            self.shared.common.sampler.count(&decision);
+        match &self.branch_of {
+            Some(caller) if caller != self.service_of(&entry) => {
+                entry.metrics.put_number("_dd.top_level", 1.0);
+            }
+            Some(_) => {}
+            None => self.shared.common.sampler.count(&decision),
         }
+        self.ready(&mut entry);
+        self.shared.common.tally.callers.ended();
         self.send(entry, decision, now_ns);
         keep_buffers(self.buffers);
     }

@@ -28,7 +28,6 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-mod active;
 mod answer;
 mod baggage;
 mod chunks;
@@ -51,10 +50,12 @@ mod open;
 mod options;
 mod pause;
 mod propagation;
+mod running;
 mod sampling;
 mod span;
 mod span_context;
 mod spare;
+pub mod startup;
 mod tags;
 mod tally;
 mod told;

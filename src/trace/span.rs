@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use super::open::Open;
-use super::{SpanContext, SpanEvent, SpanLink, active};
+use super::{SpanContext, SpanEvent, SpanLink, running};
 
 /// The three tags by which Error Tracking groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Child {
 
 /// Opens a child of this thread's innermost open span.
 pub fn span(name: impl Into<Cow<'static, str>>) -> Child {
-    let span_id = active::innermost(|local| local.open_span(name.into())).flatten();
+    let span_id = running::innermost(|local| local.open_span(name.into())).flatten();
     Child {
         span_id: span_id.unwrap_or(0),
         here: PhantomData,
@@ -46,7 +46,7 @@ pub fn span(name: impl Into<Cow<'static, str>>) -> Child {
 
 /// The ids of this thread's innermost open span, `(trace, span)`, for a log line.
 pub fn active_ids() -> Option<(u128, u64)> {
-    active::innermost(|local| {
+    running::innermost(|local| {
         let span = local.buffers.open.last();
         (local.trace_id, span.map_or(0, |span| span.span_id))
     })
@@ -55,13 +55,13 @@ pub fn active_ids() -> Option<(u128, u64)> {
 /// The context of this thread's innermost open span, for another process. From here on the sampling of its
 /// trace is decided; see [`headers`] for an outgoing request.
 pub fn active() -> Option<SpanContext> {
-    active::innermost(|local| local.context())
+    running::innermost(|local| local.context())
 }
 
 /// Headers that tell an outgoing request's receiver of this thread's innermost open span, in the styles of
 /// its tracer; none where no trace is active.
 pub fn headers() -> Vec<(&'static str, String)> {
-    let injected = active::innermost(|local| {
+    let injected = running::innermost(|local| {
         let context = local.context();
         let injected = local.shared.propagation.inject(&context, &local.baggage);
         if let (Some(error), Some(entry)) = (injected.error, local.buffers.open.first_mut()) {
@@ -73,11 +73,11 @@ pub fn headers() -> Vec<(&'static str, String)> {
 }
 
 fn change(span_id: u64, change: impl FnOnce(&mut Open)) {
-    active::owner(span_id, |local, at| change(&mut local.buffers.open[at]));
+    running::owner(span_id, |local, at| change(&mut local.buffers.open[at]));
 }
 
 fn set_meta(span_id: u64, key: &str, value: &str) {
-    active::owner(span_id, |local, at| match key {
+    running::owner(span_id, |local, at| match key {
         // As in other tracers: not a tag, but a person's word on the whole trace.
         "manual.keep" | "manual.drop" if is_true(value) => {
             local.decide_by_hand(key == "manual.keep");
@@ -132,12 +132,12 @@ macro_rules! span_methods {
             /// Keeps the whole trace, whatever was decided. Before its context leaves the process, or
             /// those who have it go on with the old decision.
             pub fn keep_trace(&mut self) {
-                active::owner(self.span_id, |local, _| local.decide_by_hand(true));
+                running::owner(self.span_id, |local, _| local.decide_by_hand(true));
             }
 
             /// Drops the whole trace, as [`keep_trace`](Self::keep_trace) keeps it.
             pub fn drop_trace(&mut self) {
-                active::owner(self.span_id, |local, _| local.decide_by_hand(false));
+                running::owner(self.span_id, |local, _| local.decide_by_hand(false));
             }
 
             /// The same with the resource set.
@@ -183,7 +183,7 @@ impl Entry {
 
     /// Time since the span was opened, in nanoseconds.
     pub fn elapsed_ns(&self) -> u64 {
-        let elapsed = active::owner(self.span_id, |local, at| {
+        let elapsed = running::owner(self.span_id, |local, at| {
             let now_ns = local.shared.common.clock.mono_ns();
             now_ns.saturating_sub(local.buffers.open[at].start_mono_ns)
         });
@@ -194,7 +194,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.span_id != 0 {
-            active::end(self.span_id);
+            running::end(self.span_id);
         }
     }
 }
@@ -203,7 +203,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         // One that outlived its parent was closed with it.
         if self.span_id != 0 {
-            active::owner(self.span_id, |local, at| local.close_down_to(at));
+            running::owner(self.span_id, |local, at| local.close_down_to(at));
         }
     }
 }

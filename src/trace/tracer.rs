@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::active::activate;
+use super::running::activate;
 use super::chunks::Chunks;
 use super::common::Common;
 use super::exporter::Exporter;

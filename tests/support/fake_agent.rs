@@ -32,6 +32,11 @@ impl Received {
         header(&self.head, name)
     }
 
+    /// A look at `/info`.
+    pub(crate) fn is_look(&self) -> bool {
+        self.head.starts_with("GET /info ")
+    }
+
     /// A tracer asks with an empty payload whether anybody is there.
     pub(crate) fn is_probe(&self) -> bool {
         self.body == [0x90]
@@ -41,7 +46,8 @@ impl Received {
 impl Seen {
     /// Requests that carry something.
     pub(crate) fn payloads(&self) -> impl Iterator<Item = &Received> {
-        self.requests.iter().filter(|request| !request.is_probe())
+        let carries = |request: &&Received| !request.is_probe() && !request.is_look();
+        self.requests.iter().filter(carries)
     }
 
     /// Lines of all datagrams.
@@ -67,6 +73,8 @@ struct Shared {
     seen: Mutex<Seen>,
     changed: Condvar,
     replies: Mutex<VecDeque<String>>,
+    /// What every look at `/info` gets; one that is too old to have it where empty.
+    info: Mutex<String>,
     stopping: AtomicBool,
 }
 
@@ -143,10 +151,15 @@ impl FakeAgent {
         (self.udp, self.http)
     }
 
-    /// The next request is answered with this, from the status on: `413 Too\r\nA: b\r\n\r\nbody`.
+    /// The next payload is answered with this, from the status on: `413 Too\r\nA: b\r\n\r\nbody`.
     pub(crate) fn answer_next(&self, reply: &str) {
         let mut replies = self.shared.replies.lock().unwrap();
         replies.push_back(reply.to_string());
+    }
+
+    /// Every look at `/info` is answered with this, as [`FakeAgent::answer_next`] has it.
+    pub(crate) fn say_of_itself(&self, reply: &str) {
+        *self.shared.info.lock().unwrap() = reply.to_string();
     }
 
     /// Settings that lead a program here.
@@ -216,6 +229,20 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    fn reply(&self, request: &Received) -> String {
+        if request.is_look() {
+            return match self.info.lock().unwrap().as_str() {
+                "" => "404 Not Found\r\n\r\n404 page not found\n".to_string(),
+                info => info.to_string(),
+            };
+        }
+        if request.is_probe() {
+            return KEEP_ALL.to_string();
+        }
+        let scripted = self.replies.lock().unwrap().pop_front();
+        scripted.unwrap_or_else(|| KEEP_ALL.to_string())
+    }
+
     fn converse(&self, stream: TcpStream) -> io::Result<()> {
         let mut input = BufReader::new(stream.try_clone()?);
         let mut output = stream;
@@ -230,8 +257,10 @@ impl Shared {
             let length = header(&head, "Content-Length").unwrap_or("0").parse();
             let mut body = vec![0; length.unwrap()];
             input.read_exact(&mut body)?;
-            let scripted = self.replies.lock().unwrap().pop_front();
-            let reply = scripted.as_deref().unwrap_or(KEEP_ALL);
+            let reply = self.reply(&Received {
+                head: head.clone(),
+                body: body.clone(),
+            });
             let (start, content) = reply.split_once("\r\n\r\n").unwrap();
             let length = content.len();
             let reply = format!("HTTP/1.1 {start}\r\nContent-Length: {length}\r\n\r\n{content}");

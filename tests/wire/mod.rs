@@ -9,4 +9,6 @@ mod gunicorn;
 mod log;
 mod prometheus;
 mod replay;
+mod rig;
+mod system_tests;
 mod traces;

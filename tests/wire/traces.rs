@@ -11,6 +11,7 @@ use testapi::identity::Identity;
 use testapi::trace::{self, EntryOptions, ErrorTags, Options, Tracer};
 use testapi::worker::Guard;
 
+use super::rig::caller_of;
 use crate::support::{DEADLINE, FakeAgent, Received};
 
 const START: u64 = 1_795_344_502_616_000_000;
@@ -74,10 +75,10 @@ impl Rig {
 
 fn entry(name: &'static str, resource: &'static str) -> EntryOptions<'static> {
     EntryOptions {
-        name,
+        name: name.into(),
         resource,
         kind: "web",
-        parent: None,
+        ..EntryOptions::default()
     }
 }
 
@@ -208,6 +209,7 @@ fn every_field_of_every_span_arrives() {
             ("cart.owner", "\u{e9}va II"),
             ("env", "dev"),
             ("version", "1.2"),
+            ("team", "a"),
         ]),
         ..Span::default()
     };
@@ -286,12 +288,8 @@ fn a_caller_in_another_process_is_the_parent() {
         ("x-datadog-origin", "synthetics"),
         ("x-datadog-tags", "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000"),
     ];
-    let find = |name: &str| {
-        let found = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| *value)
-    };
     let options = EntryOptions {
-        parent: trace::extract(find),
+        caller: caller_of(&rig.tracer, &headers),
         ..entry("http.request", "GET /")
     };
     rig.tracer.enter(options).finish();

@@ -44,6 +44,12 @@ impl Span {
             .find(|(k, _)| k == key)
             .map_or("", |(_, value)| value)
     }
+
+    /// A numeric tag.
+    pub fn metric(&self, key: &str) -> Option<f64> {
+        let found = self.metrics.iter().find(|(k, _)| k == key);
+        found.map(|(_, value)| *value)
+    }
 }
 
 /// One span, read without copying; its tags are looked at only when asked for.

@@ -8,4 +8,5 @@ mod spans;
 mod table;
 mod traces;
 
+pub(super) use table::MAY_BE_EMPTY;
 pub use table::{VARS, Var, help};

@@ -257,69 +257,55 @@ mod tests {
         }
     }
 
+    /// `upper half|tags|error`, as read.
     #[track_caller]
-    fn check_tags(rule: &str, text: &str, id: u128, tags: &[(&str, &str)], error: Option<&str>) {
-        let (context, found) = read(&[ID, PARENT, ("x-datadog-tags", text)], 512).unwrap();
-        let seen: Vec<_> = context
+    fn check_tags(rule: &str, text: &str, expected: &str) {
+        let (context, error) = read(&[ID, PARENT, ("x-datadog-tags", text)], 512).unwrap();
+        let tags: Vec<_> = context
             .tags
             .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .map(|(k, v)| format!("{k}={v}"))
             .collect();
-        assert_eq!(
-            (context.trace_id, &*seen, found),
-            (id, tags, error),
-            "{rule}"
-        );
+        let high = context.trace_id >> 64;
+        let seen = format!("{high:x}|{}|{}", tags.join(" "), error.unwrap_or_default());
+        assert_eq!(seen, expected, "{rule}: {text}");
     }
 
     #[test]
     fn tags_are_a_list_of_pairs() {
-        const BAD: Option<&str> = Some("decoding_error");
-        let tags = [("_dd.p.dm", "-4"), ("_dd.p.usr.id", "a==")];
-        check_tags("two", "_dd.p.dm=-4,_dd.p.usr.id=a==", PLAIN, &tags, None);
+        check_tags(
+            "two",
+            "_dd.p.dm=-4,_dd.p.a=b==",
+            "0|_dd.p.dm=-4 _dd.p.a=b==|",
+        );
         check_tags(
             "space",
-            " _dd.p.dm = -4 , _dd.p.usr.id=a== ",
-            PLAIN,
-            &tags,
-            None,
+            " _dd.p.dm = -4 , _dd.p.a=b== ",
+            "0|_dd.p.dm=-4 _dd.p.a=b==|",
         );
+        let upper = "640cfd8d00000000|_dd.p.dm=-4|";
         check_tags(
             "the upper half",
             "_dd.p.dm=-4,_dd.p.tid=640cfd8d00000000",
-            WIDE,
-            &tags[..1],
-            None,
+            upper,
         );
         check_tags(
             "only what is propagated",
             "dm=-4,_dd.q=1,_dd.p.dm=-4",
-            PLAIN,
-            &tags[..1],
-            None,
+            "0|_dd.p.dm=-4|",
         );
-        check_tags(
-            "upstream services",
-            "_dd.p.upstream_services=a",
-            PLAIN,
-            &[],
-            None,
-        );
+        check_tags("upstream services", "_dd.p.upstream_services=a", "0||");
         check_tags(
             "the last of two",
             "_dd.p.dm=-1,_dd.p.dm=-4",
-            PLAIN,
-            &tags[..1],
-            None,
+            "0|_dd.p.dm=-4|",
         );
         check_tags(
-            "a decision that is none",
-            "_dd.p.dm=4,_dd.p.usr.id=a==",
-            PLAIN,
-            &tags[1..],
-            BAD,
+            "no decision",
+            "_dd.p.dm=4,_dd.p.a=b",
+            "0|_dd.p.a=b|decoding_error",
         );
-        for text in [
+        let bad = [
             "_dd.p.a",
             "_dd.p.a=",
             "=b",
@@ -328,14 +314,10 @@ mod tests {
             "a=b,,c=d",
             "_dd.p.a=\u{e9}",
             "a b=c",
-        ] {
-            check_tags(
-                text,
-                &format!("_dd.p.tid=640cfd8d00000000,{text}"),
-                PLAIN,
-                &[],
-                BAD,
-            );
+        ];
+        for text in bad {
+            let text = format!("_dd.p.tid=640cfd8d00000000,{text}");
+            check_tags("malformed", &text, "0||decoding_error");
         }
         for tid in [
             "640CFD8D00000000",
@@ -343,13 +325,8 @@ mod tests {
             "640cfd8d000000001",
             "640cfd8d0000000g",
         ] {
-            check_tags(
-                "a bad upper half",
-                &format!("_dd.p.tid={tid},_dd.p.dm=-4"),
-                PLAIN,
-                &tags[..1],
-                None,
-            );
+            let text = format!("_dd.p.tid={tid},_dd.p.dm=-4");
+            check_tags("a bad upper half", &text, "0|_dd.p.dm=-4|");
         }
     }
 

@@ -202,108 +202,60 @@ mod tests {
         read(&|_: &'static str| lines.iter().copied())
     }
 
-    #[track_caller]
-    fn check_dd(
-        rule: &str,
-        dd: &str,
-        expected: (Option<i32>, Option<&str>, Option<u64>, &[(&str, &str)]),
-    ) {
-        let state = of(&[dd]);
+    /// `s|o|p|tags`, as read.
+    fn shown(state: &State) -> String {
+        let priority = state.priority.map(|priority| priority.to_string());
+        let parent = state.datadog_parent_id.map(|id| format!("{id:x}"));
         let tags: Vec<_> = state
             .tags
             .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        let seen = (
-            state.priority,
-            state.origin.as_deref(),
-            state.datadog_parent_id,
-            &*tags,
-        );
-        assert_eq!(seen, expected, "{rule}");
+        [
+            priority.unwrap_or_default(),
+            state.origin.clone().unwrap_or_default(),
+            parent.unwrap_or_default(),
+            tags.join(" "),
+        ]
+        .join("|")
+    }
+
+    #[track_caller]
+    fn check_dd(rule: &str, dd: &str, expected: &str) {
+        assert_eq!(shown(&of(&[dd])), expected, "{rule}");
     }
 
     #[test]
     fn our_member_holds_four_things() {
-        const NO_TAGS: &[(&str, &str)] = &[];
-        let dm = ("_dd.p.dm", "-4");
-        check_dd(
-            "all",
-            "dd=s:2;o:rum;p:00000000deadbeef;t.dm:-4;t.usr.id:a~~",
-            (
-                Some(2),
-                Some("rum"),
-                Some(0xdead_beef),
-                &[dm, ("_dd.p.usr.id", "a==")],
-            ),
-        );
+        let all = "dd=s:2;o:rum;p:00000000deadbeef;t.dm:-4;t.usr.id:a~~";
+        check_dd("all", all, "2|rum|deadbeef|_dd.p.dm=-4 _dd.p.usr.id=a==");
         check_dd(
             "a colon in a value",
             "dd=t.url:http://a",
-            (None, None, None, &[("_dd.p.url", "http://a")]),
+            "|||_dd.p.url=http://a",
         );
         check_dd(
             "the upper half is told elsewhere",
             "dd=t.tid:1111111111111111",
-            (None, None, None, NO_TAGS),
+            "|||",
         );
-        check_dd(
-            "what is new",
-            "dd=x:1;s:-1;y",
-            (Some(-1), None, None, NO_TAGS),
-        );
-        check_dd(
-            "empty fields",
-            "dd=s:;o:;p:;t.a:;t.:b;;",
-            (None, None, None, NO_TAGS),
-        );
-        check_dd(
-            "no numbers",
-            "dd=s:high;p:XX!X;t.dm:4",
-            (None, None, None, NO_TAGS),
-        );
-        check_dd(
-            "a span id too long",
-            "dd=p:00000000000000001",
-            (None, None, None, NO_TAGS),
-        );
+        check_dd("what is new", "dd=x:1;s:-1;y", "-1|||");
+        check_dd("empty fields", "dd=s:;o:;p:;t.a:;t.:b;;", "|||");
+        check_dd("no numbers", "dd=s:high;p:XX!X;t.dm:4", "|||");
+        check_dd("a span id too long", "dd=p:00000000000000001", "|||");
         check_dd(
             "no key for a header",
             "dd=t.a b:1;t.a=b:1;t.dm:-4",
-            (None, None, None, &[dm]),
+            "|||_dd.p.dm=-4",
         );
-        check_dd(
-            "an origin with =",
-            "dd=o:a~b",
-            (None, Some("a=b"), None, NO_TAGS),
-        );
-        check_dd(
-            "the last of two",
-            "dd=t.dm:-1;t.dm:-4",
-            (None, None, None, &[dm]),
-        );
-        check_dd(
-            "the first of two members",
-            "dd=s:2,dd=s:1;o:rum",
-            (Some(2), None, None, NO_TAGS),
-        );
-        check_dd(
-            "not printable",
-            "dd=s:2;o:\u{e9}",
-            (None, None, None, NO_TAGS),
-        );
-        check_dd("not ours", "ddd=s:2", (None, None, None, NO_TAGS));
+        check_dd("an origin with =", "dd=o:a~b", "|a=b||");
+        check_dd("the last of two", "dd=t.dm:-1;t.dm:-4", "|||_dd.p.dm=-4");
+        check_dd("the first of two members", "dd=s:2,dd=s:1;o:rum", "2|||");
+        check_dd("not printable", "dd=s:2;o:\u{e9}", "|||");
+        check_dd("not ours", "ddd=s:2", "|||");
         let long = format!("dd=s:2;t.a:{}", "x".repeat(245));
-        check_dd(
-            "256 bytes",
-            &long[..256],
-            (Some(2), None, None, &[("_dd.p.a", &long[11..])]),
-        );
-        check_dd(
-            "257 bytes",
-            &format!("{long}x"),
-            (None, None, None, NO_TAGS),
-        );
+        check_dd("256 bytes", &long, &format!("2|||_dd.p.a={}", &long[11..]));
+        check_dd("257 bytes", &format!("{long}x"), "|||");
     }
 
     #[track_caller]
@@ -454,10 +406,10 @@ mod tests {
             &format!("{head},{}", many[..31].join(",")),
         );
         let member = format!("k={}", "x".repeat(510));
-        let expected = format!("{head},{}", vec![member.as_str(); 7].join(","));
+        let expected = format!("{head},{}", [member.as_str(); 7].join(","));
         check_written(
             "4096 bytes",
-            state(vec![member.as_str(); 9].join(",")),
+            state([member.as_str(); 9].join(",")),
             &expected,
         );
         check_written(

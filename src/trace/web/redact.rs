@@ -56,6 +56,8 @@ struct Secrets<'a> {
     from: usize,
     /// What is before this has been read.
     at: usize,
+    /// Where the word that was read last ends; a secret may end before.
+    word_end: usize,
     /// Before this no JSON Web Token starts: the run of its bytes ends here, and not as a token does.
     no_jwt_before: usize,
 }
@@ -81,18 +83,20 @@ impl<'a> Secrets<'a> {
             text: query.as_bytes(),
             from: 0,
             at: 0,
+            word_end: 0,
             no_jwt_before: 0,
         }
     }
 
-    /// The next run of letters, digits, `_` and `-`: every secret starts in one, but for a quote before it.
-    fn next_word(&self) -> Option<Range<usize>> {
-        let start = self.at
-            + self.text[self.at..]
-                .iter()
-                .position(|byte| is(*byte, WORD))?;
-        let bytes = self.text[start..].iter().position(|byte| !is(*byte, WORD));
-        Some(start..bytes.map_or(self.text.len(), |bytes| start + bytes))
+    /// The next run of letters, digits, `_` and `-`, or what is left of the last one. Every secret starts in such a
+    /// word, but for a quote before it.
+    fn next_word(&mut self) -> Option<Range<usize>> {
+        if self.at >= self.word_end {
+            self.at += self.text[self.at..].iter().position(|byte| is(*byte, WORD))?;
+            let bytes = self.text[self.at..].iter().position(|byte| !is(*byte, WORD));
+            self.word_end = bytes.map_or(self.text.len(), |bytes| self.at + bytes);
+        }
+        Some(self.at..self.word_end)
     }
 
     /// Each byte of a query is asked once what starts there, and what is asked reads on only through bytes that no

@@ -13,9 +13,9 @@ use crate::wire::rig::Rig;
 /// An Agent that takes events; it is asked before the first payload.
 #[track_caller]
 fn rig_with_events() -> Rig {
-    let rig = Rig::of(&[("DD_TRACE_API_VERSION", "v0.4")]);
+    let rig = Rig::of(&[]);
     rig.agent
-        .answer_next("200 OK\r\n\r\n{\"endpoints\":[\"/v0.4/traces\"],\"span_events\":true}");
+        .say_of_itself("200 OK\r\n\r\n{\"endpoints\":[\"/v0.4/traces\"],\"span_events\":true}");
     rig.chunks();
     rig
 }

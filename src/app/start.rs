@@ -1,31 +1,22 @@
-//! Start, wire, stop: the only file that names every room.
-//!
-//! Stop order: the server first, so that every request that got its reply has offered its telemetry; then
-//! traces, DogStatsD and the log, each flushing once more. A local agent in the same process ends last and
-//! sees that final flush.
+//! The API and its exporters, from start to stop.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::news::{News, say};
+use super::{Error, Report, health};
 use crate::api::{Api, Bulkhead, ExporterState, RequestFamilies, Services, install_panic_hook};
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::gunicorn::{self, Backlog, Workers};
 use crate::http::Target;
-use crate::log::{Level, Record};
+use crate::identity::Identity;
+use crate::log::Level;
 use crate::prometheus::{Registry, process};
-use crate::worker::{Guard, Ledger, Stopped};
+use crate::worker::Guard;
 use crate::{dogstatsd, log, server, trace};
-
-pub use crate::agent::{
-    Addresses as AgentAddresses, Agent, Bounds as AgentBounds, Counts as AgentCounts,
-    Guard as AgentGuard, Options as AgentOptions, StartError as AgentStartError, TailOptions,
-    start as start_agent,
-};
-pub use crate::api::ROUTES;
-pub use crate::config::{Settings, parse as parse_settings};
 
 /// The API and its exporters, running.
 #[must_use = "dropping the app stops it at once"]
@@ -34,63 +25,7 @@ pub struct App {
     services: Arc<Services>,
     /// In stop order.
     workers: Vec<Guard>,
-    agent: Target,
-    reachable: Option<bool>,
-    /// Written to the log already, and not yet told.
-    untold: Option<String>,
-}
-
-/// Why the API did not start; each names the setting to change.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// TESTAPI_BIND or `--bind`.
-    Server(server::StartError),
-    /// TESTAPI_LOG_FILE.
-    Log(log::Error),
-    /// The system refused a thread.
-    Thread(std::io::Error),
-    /// TESTAPI_DOGSTATSD_TAGS and DD_TAGS together.
-    Gunicorn(gunicorn::Error),
-    /// Two metrics of one name: a mistake in this program.
-    Registry(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Server(error) => write!(f, "{error} (change it with --bind or TESTAPI_BIND)"),
-            Error::Log(error) => write!(f, "{error} (TESTAPI_LOG_FILE)"),
-            Error::Thread(error) => write!(f, "cannot start a thread: {error}"),
-            Error::Gunicorn(error) => write!(f, "{error} (TESTAPI_DOGSTATSD_TAGS, DD_TAGS)"),
-            Error::Registry(error) => f.write_str(error),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Server(error) => Some(error),
-            Error::Log(error) => Some(error),
-            Error::Thread(error) => Some(error),
-            Error::Gunicorn(error) => Some(error),
-            Error::Registry(_) => None,
-        }
-    }
-}
-
-/// What was left behind.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// Whether every request in flight was answered in time.
-    pub served: bool,
-    /// Requests counted, timed, traced and logged since the start.
-    pub observed: u64,
-    /// Each exporter's thread and how it ended.
-    pub workers: Vec<(&'static str, Stopped)>,
-    /// Each exporter's ledger after that.
-    pub ledgers: Vec<(&'static str, Ledger)>,
+    news: News,
 }
 
 /// Starts every exporter and no server: what handlers work with, and the guards in stop order.
@@ -98,7 +33,14 @@ pub struct Report {
 /// # Errors
 /// [`Error`], which names the setting to change.
 pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, Vec<Guard>), Error> {
-    let identity = settings.identity();
+    start_with(settings, &settings.identity(), clock)
+}
+
+fn start_with(
+    settings: &Settings,
+    identity: &Identity,
+    clock: Clock,
+) -> Result<(Services, Vec<Guard>), Error> {
     let registry = Registry::new();
     let metrics_guard = process::start(&registry, clock.clone()).map_err(Error::Thread)?;
     let families = RequestFamilies::register(&registry)
@@ -110,13 +52,13 @@ pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, V
         })
         .map_err(|error| Error::Registry(error.to_string()))?;
     let (logger, log_guard) =
-        log::start(settings.log(), &identity, clock.clone()).map_err(Error::Log)?;
+        log::start(settings.log(), identity, clock.clone()).map_err(Error::Log)?;
     let statsd_options = settings.dogstatsd();
     let statsd_enabled = statsd_options.enabled;
     let (statsd, statsd_guard) =
-        dogstatsd::start(statsd_options, &identity, clock.clone()).map_err(Error::Thread)?;
+        dogstatsd::start(statsd_options, identity, clock.clone()).map_err(Error::Thread)?;
     let gunicorn = settings.gunicorn();
-    let gunicorn = gunicorn.map(|options| gunicorn::start(options, &identity, clock.clone()));
+    let gunicorn = gunicorn.map(|options| gunicorn::start(options, identity, clock.clone()));
     let gunicorn = gunicorn.transpose().map_err(|error| match error {
         gunicorn::Error::Thread(error) => Error::Thread(error),
         error => Error::Gunicorn(error),
@@ -124,7 +66,10 @@ pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, V
     let (gunicorn, gunicorn_guard) = gunicorn.unzip();
     let trace_options = settings.trace();
     let (tracer, trace_guard) =
-        trace::start(trace_options, &identity, clock.clone()).map_err(Error::Thread)?;
+        trace::start(trace_options, identity, clock.clone()).map_err(Error::Thread)?;
+    let tells = settings.health_metrics && statsd_enabled && tracer.is_enabled();
+    let health = tells.then(|| health::start(tracer.clone(), statsd.clone(), clock.clone()));
+    let health_guard = health.transpose().map_err(Error::Thread)?;
     let services = Services {
         started_ns: clock.mono_ns(),
         clock,
@@ -136,12 +81,16 @@ pub fn start_exporters(settings: &Settings, clock: Clock) -> Result<(Services, V
         registry,
         families,
         logs_injection: settings.logs_injection,
+        wide_log_ids: settings.wide_log_ids,
         own_address: OnceLock::new(),
         server: OnceLock::new(),
         self_calls: Bulkhead::for_pool(settings.workers),
         observed: AtomicU64::new(0),
     };
-    let mut workers = vec![metrics_guard, trace_guard, statsd_guard];
+    let mut workers = vec![metrics_guard, trace_guard];
+    // Behind the tracer, whose last numbers it tells, and before the client that sends them.
+    workers.extend(health_guard);
+    workers.push(statsd_guard);
     workers.extend(gunicorn_guard);
     workers.push(log_guard);
     Ok((services, workers))
@@ -157,10 +106,11 @@ impl App {
     /// [`Error`], which names the setting to change.
     pub fn start(settings: &Settings, clock: Clock) -> Result<App, Error> {
         install_panic_hook();
-        let (services, workers) = start_exporters(settings, clock)?;
+        let identity = settings.identity();
+        let (services, workers) = start_with(settings, &identity, clock)?;
+        let news = News::new(settings, identity);
         let services = Arc::new(services);
         let api = Arc::new(Api::new(services.clone()));
-        let agent = settings.trace().agent;
         let server = server::start(&settings.server(), api).map_err(Error::Server)?;
         let near = server.near_address();
         let near = Target::Tcp(near.ip().to_string(), near.port());
@@ -170,14 +120,10 @@ impl App {
             server,
             services,
             workers,
-            agent,
-            reachable: None,
-            untold: None,
+            news,
         };
-        app.say(
-            Level::Info,
-            &format!("listening on http://{}", app.address()),
-        );
+        let text = format!("listening on http://{}", app.address());
+        say(&app.services, "testapi", (Level::Info, &text));
         app.watch_server().map_err(Error::Thread)?;
         Ok(app)
     }
@@ -203,8 +149,7 @@ impl App {
         self.workers.insert(0, metrics.watch(workers, backlog)?);
         if let Some(error) = lacking {
             let text = format!("gunicorn.backlog is left out: {error}");
-            self.say(Level::Warn, &text);
-            self.untold = Some(text);
+            self.news.tell(&self.services, Level::Warn, text);
         }
         Ok(())
     }
@@ -244,43 +189,11 @@ impl App {
         services.logger.flush(deadline).is_ok() && traces && metrics && server
     }
 
-    /// What a user should be told now, at most once a change: that no Agent answers, that one does
-    /// again, or that a metric cannot be had. Call it every second or so. It is written to the log too.
+    /// What a user should be told now, the oldest first and each once: that no Agent answers, that one does
+    /// again, that spans were lost, that a metric cannot be had. Call it every second or so. It is written to
+    /// the log too.
     pub fn notice(&mut self) -> Option<String> {
-        if let Some(text) = self.untold.take() {
-            return Some(text);
-        }
-        if !self.services.tracer.is_enabled() {
-            return None;
-        }
-        let stats = self.services.tracer.stats();
-        let reachable = match (stats.flushed, &stats.last_error) {
-            (_, Some(_)) => false,
-            (0, None) => return None,
-            (_, None) => true,
-        };
-        if self.reachable.replace(reachable) == Some(reachable) {
-            return None;
-        }
-        let text = match stats.last_error {
-            Some(error) => format!(
-                "agent unreachable: {error}; requests are served all the same, telemetry is kept \
-                 within its bounds and sent when an agent appears (DD_AGENT_HOST, DD_TRACE_AGENT_URL)"
-            ),
-            None => format!("agent reachable: {}", self.agent),
-        };
-        let level = if reachable { Level::Info } else { Level::Warn };
-        self.say(level, &text);
-        Some(text)
-    }
-
-    fn say(&self, level: Level, message: &str) {
-        let record = Record {
-            logger: "testapi",
-            thread: "main",
-            ..Record::new(level, message)
-        };
-        self.services.log(&record);
+        self.news.next(&self.services)
     }
 
     /// Stops in order: server, then exporters. `deadline` is for the requests in flight.
@@ -289,9 +202,11 @@ impl App {
             server,
             services,
             workers,
-            ..
+            mut news,
         } = self;
         let served = server.stop(deadline).joined;
+        news.look(&services);
+        news.say_what_holds(&services, &services.tracer.agent());
         let clock = &services.clock;
         let ns = u64::try_from(EXPORTERS_STOP.as_nanos()).unwrap_or(u64::MAX);
         let end_ns = clock.mono_ns().saturating_add(ns);
@@ -320,47 +235,3 @@ impl App {
     }
 }
 
-impl Report {
-    /// Whether all telemetry of all requests left the process.
-    pub fn is_clean(&self) -> bool {
-        let ended = self
-            .workers
-            .iter()
-            .all(|(_, stopped)| stopped.left == 0 && stopped.joined);
-        self.served && ended && self.ledgers.iter().all(|(_, ledger)| lost(ledger) == 0)
-    }
-}
-
-/// Refused input and samples that were not drawn are no losses.
-fn lost(ledger: &Ledger) -> u64 {
-    let no_loss = ["invalid", "sampled", "disabled"];
-    let dropped = ledger
-        .dropped
-        .iter()
-        .filter(|(reason, _)| !no_loss.contains(reason));
-    dropped.map(|(_, count)| count).sum::<u64>() + ledger.pending
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_clean() {
-            return write!(f, "stopped: everything was sent");
-        }
-        let mut parts = Vec::new();
-        if !self.served {
-            parts.push("some requests were still running".to_string());
-        }
-        for (name, ledger) in self.ledgers.iter().filter(|(_, ledger)| lost(ledger) > 0) {
-            let mut part = format!("{name}: {} {} sent", ledger.sent, ledger.unit);
-            for (reason, count) in ledger.dropped.iter().filter(|(_, count)| *count > 0) {
-                part.push_str(&format!(", {count} {}", reason.replace('_', " ")));
-            }
-            if ledger.pending > 0 {
-                part.push_str(&format!(", {} left", ledger.pending));
-            }
-            parts.push(part);
-        }
-        write!(f, "stopped, but {}", parts.join("; "))?;
-        Ok(())
-    }
-}
