@@ -43,7 +43,7 @@ fn every_setting_stands_in_its_table_with_its_default() {
             "README lacks: {row}"
         );
     }
-    let names = ["| `DD_", "| `DATADOG_", "| `TESTAPI_"];
+    let names = ["| `DD_", "| `DATADOG_", "| `TESTAPI_", "| `OTEL_"];
     let is_row = |line: &&str| names.iter().any(|name| line.starts_with(name));
     assert_eq!(README.lines().filter(is_row).count(), VARS.len());
 }

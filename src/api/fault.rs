@@ -110,12 +110,17 @@ impl Failure {
     /// A reply that counts as an error by its status alone: the handler's function, and where it made
     /// the reply, are all the stack there is.
     pub(super) fn of_status(reply: &Reply, handler: &str) -> Failure {
-        let Reply { status, made_at, .. } = reply;
+        let Reply {
+            status, made_at, ..
+        } = reply;
         let message = format!("answered {status}");
         Failure {
             status: *status,
             kind: "http.status".to_string(),
-            stack: format!("http.status: {message}\n0: {handler}\n    at {}\n", made_at.0),
+            stack: format!(
+                "http.status: {message}\n0: {handler}\n    at {}\n",
+                made_at.0
+            ),
             message,
         }
     }

@@ -239,7 +239,10 @@ fn answer(
 
 fn of_status(reply: &Reply, found: Option<&Found<'_, Place>>) -> Failure {
     let handler = found.map(|found| (found.target.route.handler.name)());
-    Failure::of_status(reply, handler.unwrap_or(concat!(module_path!(), "::answer")))
+    Failure::of_status(
+        reply,
+        handler.unwrap_or(concat!(module_path!(), "::answer")),
+    )
 }
 
 fn allowed(request: &Request) -> bool {
@@ -320,7 +323,9 @@ impl Seen<'_> {
         }
         // Whatever the client asked for, ids and status must fit the line.
         let host_at = "http://".len();
-        let target_at = self.url[host_at..].find('/').map_or(host_at, |at| host_at + at);
+        let target_at = self.url[host_at..]
+            .find('/')
+            .map_or(host_at, |at| host_at + at);
         let target = &self.url[target_at..];
         let agent = self.request.header("user-agent");
         let peer = self

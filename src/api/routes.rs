@@ -85,7 +85,12 @@ pub const ROUTES: &[Route] = &[
         "an error with a chain of sources, as a 500",
         named!(errors::server_error),
     ),
-    route("/panic/", "/panic/", "a panic, as a 500", named!(errors::panic)),
+    route(
+        "/panic/",
+        "/panic/",
+        "a panic, as a 500",
+        named!(errors::panic),
+    ),
     route(
         "/status/{code}",
         "/status/404",

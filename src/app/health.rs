@@ -32,7 +32,11 @@ pub(super) fn start(tracer: Tracer, statsd: Client, clock: Clock) -> io::Result<
         flush_interval: Duration::from_secs(10),
         ..Limits::default()
     };
-    let health = Health { tracer, statsd, last: Totals::default() };
+    let health = Health {
+        tracer,
+        statsd,
+        last: Totals::default(),
+    };
     let (_, guard) = worker::start("dd-health", limits, clock, health)?;
     Ok(guard)
 }
@@ -69,14 +73,22 @@ fn growth(before: &Totals, now: &Totals) -> Vec<Growth> {
         ("spans_started", old.spans_started, new.spans_started),
         ("spans_finished", old.spans_finished, new.spans_finished),
         ("spans_sent", before.ledger.sent, now.ledger.sent),
-        ("traces_abandoned", old.traces_abandoned, new.traces_abandoned),
+        (
+            "traces_abandoned",
+            old.traces_abandoned,
+            new.traces_abandoned,
+        ),
         ("flush_traces", old.payload_chunks, new.payload_chunks),
         ("flush_bytes", old.payload_bytes, new.payload_bytes),
         ("api.requests", old.payloads, new.payloads),
         ("api.retries", old.retries, new.retries),
         ("api.splits", old.splits, new.splits),
         ("api.errors", old.failed, new.failed),
-        ("spans_kept_alone", before.sampling.spans_kept, now.sampling.spans_kept),
+        (
+            "spans_kept_alone",
+            before.sampling.spans_kept,
+            now.sampling.spans_kept,
+        ),
     ];
     let mut all: Vec<Growth> = Vec::new();
     let mut add = |name, tag: Option<(&'static str, &'static str)>, old: u64, new: u64| {
@@ -89,12 +101,24 @@ fn growth(before: &Totals, now: &Totals) -> Vec<Growth> {
     for (name, old, new) in plain {
         add(name, None, old, new);
     }
-    for (status, (old, new)) in ["2xx", "3xx", "4xx", "5xx"].iter().zip(old.answers.iter().zip(&new.answers)) {
+    for (status, (old, new)) in ["2xx", "3xx", "4xx", "5xx"]
+        .iter()
+        .zip(old.answers.iter().zip(&new.answers))
+    {
         add("api.responses", Some(("status", status)), *old, *new);
     }
     for (reason, count) in &now.ledger.dropped {
-        let old = before.ledger.dropped.iter().find(|(known, _)| known == reason);
-        add("spans_dropped", Some(("reason", reason)), old.map_or(0, |(_, count)| *count), *count);
+        let old = before
+            .ledger
+            .dropped
+            .iter()
+            .find(|(known, _)| known == reason);
+        add(
+            "spans_dropped",
+            Some(("reason", reason)),
+            old.map_or(0, |(_, count)| *count),
+            *count,
+        );
     }
     let (old, new) = (&before.sampling, &now.sampling);
     for (reason, old, new) in [
@@ -116,14 +140,34 @@ mod tests {
     #[test]
     fn what_grew_is_told_and_nothing_else() {
         let before = Totals {
-            counts: TraceCounts { spans_started: 5, payloads: 1, ..TraceCounts::default() },
-            ledger: Ledger { dropped: vec![("queue_full", 3)], ..Ledger::default() },
+            counts: TraceCounts {
+                spans_started: 5,
+                payloads: 1,
+                ..TraceCounts::default()
+            },
+            ledger: Ledger {
+                dropped: vec![("queue_full", 3)],
+                ..Ledger::default()
+            },
             ..Totals::default()
         };
         let now = Totals {
-            counts: TraceCounts { spans_started: 7, payloads: 1, answers: [4, 0, 0, 1], ..TraceCounts::default() },
-            ledger: Ledger { sent: 9, dropped: vec![("queue_full", 4), ("rejected", 0)], ..Ledger::default() },
-            sampling: SamplingCounts { dropped: 2, dropped_by_limit: 2, ..SamplingCounts::default() },
+            counts: TraceCounts {
+                spans_started: 7,
+                payloads: 1,
+                answers: [4, 0, 0, 1],
+                ..TraceCounts::default()
+            },
+            ledger: Ledger {
+                sent: 9,
+                dropped: vec![("queue_full", 4), ("rejected", 0)],
+                ..Ledger::default()
+            },
+            sampling: SamplingCounts {
+                dropped: 2,
+                dropped_by_limit: 2,
+                ..SamplingCounts::default()
+            },
         };
         let seen = growth(&before, &now);
         let expected: [Growth; 6] = [

@@ -169,7 +169,12 @@ impl Settings {
         if self.report_hostname {
             options.spans.hostname = self.identity().hostname;
         }
-        let tag = |key: &str| self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+        let tag = |key: &str| {
+            self.tags
+                .iter()
+                .find(|(k, _)| k == key)
+                .map(|(_, value)| value)
+        };
         let git = &mut options.spans;
         if let Some(url) = tag("git.repository_url").filter(|_| git.repository_url.is_empty()) {
             git.repository_url = repository_url(url);
@@ -307,7 +312,8 @@ impl Settings {
     }
 
     pub(super) fn note(&mut self, name: &'static str, problems: Vec<String>) {
-        self.notes.extend(problems.into_iter().map(|problem| (name, problem)));
+        self.notes
+            .extend(problems.into_iter().map(|problem| (name, problem)));
     }
 
     pub(super) fn say_span_rules(&mut self, name: &'static str, json: &str) {

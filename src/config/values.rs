@@ -79,7 +79,10 @@ pub(super) fn at_least_zero(text: &str) -> Option<f64> {
 
 /// Words between commas.
 pub(super) fn words(text: &str) -> Vec<String> {
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
     words.map(str::to_string).collect()
 }
 

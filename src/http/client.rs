@@ -268,7 +268,9 @@ impl Client {
         loop {
             let so_far = &self.received[head.bytes..];
             let done = match head.framing {
-                Framing::Length(length) if length > limit => return Err(self.too_large(response.status)),
+                Framing::Length(length) if length > limit => {
+                    return Err(self.too_large(response.status));
+                }
                 Framing::Length(length) => so_far.get(..length).map(|body| {
                     response.body.extend_from_slice(body);
                     length
@@ -486,11 +488,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab",
             Err(READING),
         );
-        check(
-            "cut in the head",
-            "HTTP/1.1 200 OK\r\nConte",
-            Err(WAITING),
-        );
+        check("cut in the head", "HTTP/1.1 200 OK\r\nConte", Err(WAITING));
         check("closed at once", "", Err(WAITING));
         check("no HTTP", "hello\r\n\r\n", Err("not an HTTP response"));
         check(
@@ -513,10 +511,7 @@ mod tests {
         let error = client
             .exchange(&GET, Duration::from_millis(30))
             .unwrap_err();
-        assert!(
-            matches!(error, Error::Deadline(_, WAITING)),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Deadline(_, WAITING)), "{error}");
     }
 
     #[test]

@@ -237,11 +237,14 @@ impl Request {
             Source::Wire(wire) => (wire.headers(), &[][..]),
             Source::Made { headers, .. } => (&[][..], &headers[..]),
         };
-        let wire = wire.iter().filter(move |header| {
-            header.field.as_str().as_str().eq_ignore_ascii_case(name)
-        });
-        let made = made.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name));
-        wire.map(|header| header.value.as_str()).chain(made.map(|(_, value)| value.as_str()))
+        let wire = wire
+            .iter()
+            .filter(move |header| header.field.as_str().as_str().eq_ignore_ascii_case(name));
+        let made = made
+            .iter()
+            .filter(move |(field, _)| field.eq_ignore_ascii_case(name));
+        wire.map(|header| header.value.as_str())
+            .chain(made.map(|(_, value)| value.as_str()))
     }
 
     /// Every header, in the order received.

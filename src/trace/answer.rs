@@ -48,7 +48,10 @@ fn retry_after(response: &Response) -> Option<Duration> {
 /// The start of an answer's body, for a person: printable, on one line.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(200)]);
-    let text = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let text = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c });
     text.collect()
 }
 
@@ -75,7 +78,10 @@ mod tests {
             (503, Verdict::Later(None)),
             (600, Verdict::Rejected),
         ] {
-            let response = Response { status, ..Response::default() };
+            let response = Response {
+                status,
+                ..Response::default()
+            };
             assert_eq!(verdict(&response), expected, "{status}");
         }
     }
@@ -93,7 +99,11 @@ mod tests {
             ("", None),
         ] {
             let headers = vec![("retry-after".to_string(), value.to_string())];
-            let response = Response { status: 429, headers, ..Response::default() };
+            let response = Response {
+                status: 429,
+                headers,
+                ..Response::default()
+            };
             let expected = Verdict::Later(expected.map(Duration::from_secs));
             assert_eq!(verdict(&response), expected, "{value:?}");
         }
@@ -101,7 +111,10 @@ mod tests {
 
     #[test]
     fn an_excerpt_is_one_short_line() {
-        assert_eq!(excerpt(b" bad\r\n\x1b[31mpayload\xff\n"), "bad   [31mpayload\u{fffd}");
+        assert_eq!(
+            excerpt(b" bad\r\n\x1b[31mpayload\xff\n"),
+            "bad   [31mpayload\u{fffd}"
+        );
         assert_eq!(excerpt(&[b'x'; 1_000]).len(), 200);
     }
 }

@@ -32,7 +32,10 @@ impl Chunks {
     pub(super) fn append(&mut self, more: &Chunks) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&more.bytes);
-        let moved = |mark: &Mark| Mark { end: start + mark.end, ..*mark };
+        let moved = |mark: &Mark| Mark {
+            end: start + mark.end,
+            ..*mark
+        };
         self.marks.extend(more.marks.iter().map(moved));
     }
 
@@ -66,7 +69,10 @@ impl Chunks {
     pub(super) fn halves(mut self) -> (Chunks, Chunks) {
         let half = self.marks.len() / 2;
         let at = half.checked_sub(1).map_or(0, |last| self.marks[last].end);
-        let moved = |mark: &Mark| Mark { end: mark.end - at, ..*mark };
+        let moved = |mark: &Mark| Mark {
+            end: mark.end - at,
+            ..*mark
+        };
         let rest = Chunks {
             bytes: self.bytes.split_off(at),
             marks: self.marks.split_off(half).iter().map(moved).collect(),
@@ -107,7 +113,9 @@ impl Chunks {
     /// A text of the first span. Its first three keys are texts.
     fn value_of(&self, wanted: &str) -> Option<&str> {
         let heads = [0x90..=0x9f, 0xdc..=0xdc, 0xdd..=0xdd];
-        let form = heads.iter().position(|head| head.contains(self.bytes.first().unwrap_or(&0)))?;
+        let form = heads
+            .iter()
+            .position(|head| head.contains(self.bytes.first().unwrap_or(&0)))?;
         // The array's head, then the span's, which is short.
         let mut at = [1, 3, 5][form] + 1;
         for _ in 0..3 {
@@ -153,7 +161,12 @@ mod tests {
     #[test]
     fn what_is_worth_least_goes_first_and_the_oldest_of_it() {
         use Class::{Dropped, Error, Kept};
-        let of = [("aa", 1, Dropped), ("b", 2, Kept), ("c", 3, Dropped), ("dd", 4, Error)];
+        let of = [
+            ("aa", 1, Dropped),
+            ("b", 2, Kept),
+            ("c", 3, Dropped),
+            ("dd", 4, Error),
+        ];
         for (class, wanted, left, gone) in [
             (Dropped, 1, ("bcdd", 3, 9), (2, 1)),
             (Dropped, 3, ("bdd", 2, 6), (3, 4)),
@@ -167,7 +180,11 @@ mod tests {
             next.append(&thinned);
             next.append(&thinned);
             let (first, rest) = next.halves();
-            assert_eq!((shown(&first), shown(&rest)), (left, left), "ends are right");
+            assert_eq!(
+                (shown(&first), shown(&rest)),
+                (left, left),
+                "ends are right"
+            );
         }
     }
 
@@ -176,7 +193,11 @@ mod tests {
         let one = chunks(&[("a", 1, Class::Kept)]);
         let (first, rest) = one.halves();
         assert_eq!((shown(&first), shown(&rest)), (("", 0, 0), ("a", 1, 1)));
-        let three = chunks(&[("a", 1, Class::Kept), ("b", 1, Class::Kept), ("c", 1, Class::Kept)]);
+        let three = chunks(&[
+            ("a", 1, Class::Kept),
+            ("b", 1, Class::Kept),
+            ("c", 1, Class::Kept),
+        ]);
         let (first, rest) = three.halves();
         assert_eq!((shown(&first), shown(&rest)), (("a", 1, 1), ("bc", 2, 2)));
     }

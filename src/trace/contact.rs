@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::common::Common;
 use super::info::{self, AgentInfo};
 use super::options::Options;
-use super::common::Common;
 use crate::http::{Call, Client, Error};
 
 /// Between two looks at `/info` while nothing seems to have changed.
@@ -60,12 +60,19 @@ impl Contact {
             body: &[],
         };
         let outcome = client.exchange(&call, timeout);
-        let wait_ns = if outcome.is_ok() { INTERVAL_NS } else { RETRY_NS };
+        let wait_ns = if outcome.is_ok() {
+            INTERVAL_NS
+        } else {
+            RETRY_NS
+        };
         self.due_ns = now_ns.saturating_add(wait_ns);
         let response = outcome?;
         if response.status == 200 {
             self.info = info::read(&response.body);
-            self.state = response.header("Datadog-Agent-State").unwrap_or("").to_string();
+            self.state = response
+                .header("Datadog-Agent-State")
+                .unwrap_or("")
+                .to_string();
         }
         self.payload_bytes_max = self.allowed();
         Ok(())

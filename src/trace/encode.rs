@@ -89,7 +89,8 @@ const fn short_text<const N: usize>(text: &str) -> [u8; N] {
 /// Appends one span.
 pub(super) fn encode_span(out: &mut Vec<u8>, span: &WireSpan<'_>) {
     let CommonTags { meta, metrics } = span.common;
-    let (hidden_meta, hidden_metrics) = (meta.hidden_by(span.meta), metrics.hidden_by(span.metrics));
+    let (hidden_meta, hidden_metrics) =
+        (meta.hidden_by(span.meta), metrics.hidden_by(span.metrics));
     let metrics_count = count(span.metrics, (metrics, hidden_metrics));
     // A root names no parent, a good span no error: the Agent reads an absent field as 0.
     let optional = [
@@ -121,7 +122,9 @@ pub(super) fn encode_span(out: &mut Vec<u8>, span: &WireSpan<'_>) {
     if !span.events.is_empty() {
         out.extend_from_slice(text!("span_events"));
         encode_array_head(out, span.events.len() as u32);
-        span.events.iter().for_each(|event| encode_event(out, event));
+        span.events
+            .iter()
+            .for_each(|event| encode_event(out, event));
     }
 }
 
@@ -133,14 +136,22 @@ fn count(own: &Tags, (common, hidden): (&Tags, u128)) -> u32 {
 fn encode_fields(out: &mut Vec<u8>, span: &WireSpan<'_>) {
     text_field(out, text!("service"), cut(span.service, NAME_BYTES_MAX));
     text_field(out, text!("name"), cut(span.name, NAME_BYTES_MAX));
-    text_field(out, text!("resource"), cut(span.resource, RESOURCE_BYTES_MAX));
+    text_field(
+        out,
+        text!("resource"),
+        cut(span.resource, RESOURCE_BYTES_MAX),
+    );
     number_field(out, text!("trace_id"), span.trace_id);
     number_field(out, text!("span_id"), span.span_id);
     if span.parent_id != 0 {
         number_field(out, text!("parent_id"), span.parent_id);
     }
     number_field(out, text!("start"), span.start_unix_ns.min(i64::MAX as u64));
-    number_field(out, text!("duration"), span.duration_ns.min(i64::MAX as u64));
+    number_field(
+        out,
+        text!("duration"),
+        span.duration_ns.min(i64::MAX as u64),
+    );
     if span.error {
         number_field(out, text!("error"), 1);
     }
@@ -150,8 +161,15 @@ fn encode_fields(out: &mut Vec<u8>, span: &WireSpan<'_>) {
 }
 
 fn encode_link(out: &mut Vec<u8>, link: &SpanLink) {
-    let optional = [!link.attributes.is_empty(), !link.state.is_empty(), link.flags.is_some()];
-    encode_map_head(out, 3 + optional.iter().filter(|present| **present).count() as u32);
+    let optional = [
+        !link.attributes.is_empty(),
+        !link.state.is_empty(),
+        link.flags.is_some(),
+    ];
+    encode_map_head(
+        out,
+        3 + optional.iter().filter(|present| **present).count() as u32,
+    );
     number_field(out, text!("trace_id"), link.trace_id as u64);
     number_field(out, text!("trace_id_high"), (link.trace_id >> 64) as u64);
     number_field(out, text!("span_id"), link.span_id);
@@ -295,13 +313,17 @@ mod tests {
 
     fn text_tags(pairs: &[(&str, &str)]) -> Tags {
         let mut tags = Tags::default();
-        pairs.iter().for_each(|(key, value)| tags.put_text(key, value));
+        pairs
+            .iter()
+            .for_each(|(key, value)| tags.put_text(key, value));
         tags
     }
 
     fn number_tags(pairs: &[(&str, f64)]) -> Tags {
         let mut tags = Tags::default();
-        pairs.iter().for_each(|(key, value)| tags.put_number(key, *value));
+        pairs
+            .iter()
+            .for_each(|(key, value)| tags.put_number(key, *value));
         tags
     }
 
@@ -372,7 +394,12 @@ mod tests {
         );
         let long = "\u{e9}".repeat(60);
         let out = encoded(|span| span.name = &long);
-        let cut = [b"\xa4name\xd9\x64", "\u{e9}".repeat(50).as_bytes(), b"\xa8res"].concat();
+        let cut = [
+            b"\xa4name\xd9\x64",
+            "\u{e9}".repeat(50).as_bytes(),
+            b"\xa8res",
+        ]
+        .concat();
         assert!(
             out.windows(cut.len()).any(|part| part == cut),
             "a name is cut at 100 bytes"
@@ -449,7 +476,11 @@ mod tests {
         let pid = b"\xa7metrics\x81\xa3pid\xcb\x40\x1c\0\0\0\0\0\0";
         let head: [&[u8]; 4] = [b"\x89", HEAD, TIMES, b"\xa4meta"];
         let all = [&head[..], &[b"\x82\xa3env\xa3dev\xa1a\xa1x", pid]].concat();
-        check("nothing of its own", &encoded(|span| span.common = &common), &all);
+        check(
+            "nothing of its own",
+            &encoded(|span| span.common = &common),
+            &all,
+        );
         let nan = number_tags(&[("pid", f64::NAN)]);
         let not_a_number = encoded(|span| (span.common, span.metrics) = (&common, &nan));
         check("what is no number is not on the wire", &not_a_number, &all);
@@ -460,12 +491,23 @@ mod tests {
         });
         let eight = b"\xa7metrics\x81\xa3pid\xcb\x40\x20\0\0\0\0\0\0";
         let own_first = b"\x82\xa1a\xa3own\xa3env\xa3dev";
-        check("its own come first", &own, &[&head[..], &[own_first, eight]].concat());
+        check(
+            "its own come first",
+            &own,
+            &[&head[..], &[own_first, eight]].concat(),
+        );
     }
 
     #[test]
     fn what_is_written_is_read() {
-        for text in ["", "a", &"b".repeat(31), &"c".repeat(32), &"d".repeat(255), &"e".repeat(256)] {
+        for text in [
+            "",
+            "a",
+            &"b".repeat(31),
+            &"c".repeat(32),
+            &"d".repeat(255),
+            &"e".repeat(256),
+        ] {
             let mut out = Vec::new();
             push_text(&mut out, text);
             out.push(0xa1);

@@ -1,5 +1,7 @@
 //! Something that happened while a span was open.
 
+use std::mem::discriminant;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
@@ -54,10 +56,36 @@ impl From<f64> for EventValue {
     }
 }
 
+impl SpanEvent {
+    /// Without the attributes that no wire holds: numbers that are not finite, lists of lists and lists of
+    /// several types (dd-trace-go, `ddtrace/tracer/span_event.go`).
+    pub(super) fn sound(mut self) -> SpanEvent {
+        self.attributes.retain(|(_, value)| value.is_sound());
+        self
+    }
+}
+
+impl EventValue {
+    fn is_sound(&self) -> bool {
+        match self {
+            EventValue::Float(number) => number.is_finite(),
+            EventValue::List(values) => {
+                let is_list = |value: &EventValue| matches!(value, EventValue::List(_));
+                let like_first =
+                    |value| Some(discriminant(value)) == values.first().map(discriminant);
+                values
+                    .iter()
+                    .all(|v| v.is_sound() && !is_list(v) && like_first(v))
+            }
+            EventValue::Text(_) | EventValue::Bool(_) | EventValue::Int(_) => true,
+        }
+    }
+}
+
 /// For Agents that do not take events of their own (`span_events` in `/info`): the tag `events`, a list in
 /// JSON, as dd-trace-go (`ddtrace/tracer/span.go`) writes it then.
 pub(super) fn to_json(events: &[SpanEvent]) -> String {
-    // Texts and numbers always have a JSON form; what is not finite becomes null.
+    // Texts and numbers always have a JSON form.
     serde_json::to_string(events).unwrap_or_default()
 }
 
@@ -104,20 +132,47 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_no_wire_holds_is_left_out() {
+        let list = |values: Vec<EventValue>| EventValue::List(values);
+        for (value, kept) in [
+            (EventValue::Float(f64::NAN), false),
+            (EventValue::Float(f64::INFINITY), false),
+            (list(vec![]), true),
+            (list(vec![1_i64.into(), 2_i64.into()]), true),
+            (list(vec![1_i64.into(), "a".into()]), false),
+            (list(vec![1.5.into(), f64::NAN.into()]), false),
+            (list(vec![list(vec![])]), false),
+        ] {
+            let attributes = vec![("a".to_string(), value.clone())];
+            let event = SpanEvent {
+                attributes,
+                ..SpanEvent::default()
+            };
+            assert_eq!(!event.sound().attributes.is_empty(), kept, "{value:?}");
+        }
+    }
+
+    #[test]
     fn events_are_a_list_in_json() {
         let attributes = vec![
             ("text".to_string(), "a\"b".into()),
             ("is".to_string(), true.into()),
             ("whole".to_string(), (-7_i64).into()),
             ("number".to_string(), 0.5.into()),
-            ("list".to_string(), EventValue::List(vec![1_i64.into(), 2_i64.into()])),
+            (
+                "list".to_string(),
+                EventValue::List(vec![1_i64.into(), 2_i64.into()]),
+            ),
         ];
         let bare = SpanEvent {
             name: "e".to_string(),
             unix_ns: 9,
             attributes: vec![],
         };
-        let full = SpanEvent { attributes, ..bare.clone() };
+        let full = SpanEvent {
+            attributes,
+            ..bare.clone()
+        };
         assert_eq!(to_json(&[]), "[]");
         assert_eq!(
             to_json(&[bare, full]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::answer::{Verdict, excerpt, verdict};
 use super::chunks::Chunks;
+use super::common::Common;
 use super::contact::Contact;
 use super::encode::encode_array_head;
 use super::headers;
@@ -15,7 +16,6 @@ use super::notices::Kind;
 use super::options::Options;
 use super::pause::Pause;
 use super::tally::End;
-use super::common::Common;
 use crate::http::{Call, Client, Error, Response};
 use crate::identity::Identity;
 use crate::worker::{Carrier, FlushError, Ledger, Why};
@@ -27,9 +27,10 @@ const TRIES_MAX: u32 = 2;
 
 /// How one send ended.
 enum Sent {
-    Delivered,
-    /// Given up, or to be tried at once in another form; why, where a person should know.
-    GoOn(String),
+    /// It arrived, or is to be tried at once in another form.
+    Fine,
+    /// It was given up; why.
+    GivenUp(String),
     /// Nothing can be sent now.
     Wait(String, Option<Duration>),
 }
@@ -86,8 +87,8 @@ impl Exporter {
             let left_ns = end_ns.saturating_sub(self.common.clock.mono_ns());
             let timeout = self.options.timeout.min(Duration::from_nanos(left_ns));
             match self.send(batch, timeout) {
-                Sent::Delivered => {}
-                Sent::GoOn(error) => trouble = Some(error),
+                Sent::Fine => {}
+                Sent::GivenUp(error) => trouble = Some(error),
                 Sent::Wait(error, after) => return Err(self.unreachable(error, after)),
             }
         }
@@ -100,7 +101,9 @@ impl Exporter {
     fn make_contact(&mut self) -> Result<(), FlushError> {
         let now_ns = self.common.clock.mono_ns();
         if self.contact.is_due(now_ns) {
-            let asked = self.contact.ask(&mut self.client, self.options.timeout, now_ns);
+            let asked = self
+                .contact
+                .ask(&mut self.client, self.options.timeout, now_ns);
             if let Err(error) = asked
                 && !error.may_have_arrived()
             {
@@ -141,7 +144,10 @@ impl Exporter {
         let mut head = Vec::with_capacity(5);
         encode_array_head(&mut head, chunks.len() as u32);
         let count = chunks.len().to_string();
-        let known = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let known = self
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
         let mut headers: Vec<(&str, &str)> = known.collect();
         headers.push(("X-Datadog-Trace-Count", &count));
         headers.push(("Datadog-Rates-Payload-Version", &self.rates_version));
@@ -153,7 +159,10 @@ impl Exporter {
         };
         let outcome = match self.client.exchange(&call, timeout) {
             // What it says of rates is too much to read; whether it took the payload is known.
-            Err(Error::TooLarge(_, _, status)) => Ok(Response { status, ..Response::default() }),
+            Err(Error::TooLarge(_, _, status)) => Ok(Response {
+                status,
+                ..Response::default()
+            }),
             outcome => outcome,
         };
         let sends = &self.common.tally.thread.sends;
@@ -179,7 +188,7 @@ impl Exporter {
             Verdict::Delivered => {
                 self.delivered(batch);
                 self.learn(&response);
-                return Sent::Delivered;
+                return Sent::Fine;
             }
             Verdict::Later(after) => {
                 self.put_back(batch);
@@ -189,6 +198,7 @@ impl Exporter {
             Verdict::TooLarge if batch.chunks.len() > 1 => {
                 add(&self.common.tally.thread.sends.splits, 1);
                 self.halve(batch);
+                return Sent::Fine;
             }
             Verdict::TooLarge => self.too_large(batch),
             Verdict::TooSlow => {
@@ -197,14 +207,17 @@ impl Exporter {
                 if batch.tries < TRIES_MAX {
                     add(&self.common.tally.thread.sends.retries, 1);
                     self.halve(batch);
-                } else {
-                    self.give_up(batch, End::Unanswered);
+                    return Sent::Fine;
                 }
+                self.give_up(batch, End::Unanswered);
             }
             Verdict::Unsupported => {
                 self.contact.ask_again();
                 self.tell(Kind::Unsupported, || {
-                    format!("takes no traces at /v0.4/traces: it answered {}", response.status)
+                    format!(
+                        "takes no traces at /v0.4/traces: it answered {}",
+                        response.status
+                    )
                 });
                 self.give_up(batch, End::Rejected);
             }
@@ -216,7 +229,10 @@ impl Exporter {
                 self.give_up(batch, End::Rejected);
             }
         }
-        Sent::GoOn(format!("{}: answered {}", self.options.agent, response.status))
+        Sent::GivenUp(format!(
+            "{}: answered {}",
+            self.options.agent, response.status
+        ))
     }
 
     fn unanswered(&mut self, batch: Batch, error: &Error) -> Sent {
@@ -280,7 +296,11 @@ impl Exporter {
     }
 
     fn tell(&self, kind: Kind, text: impl FnOnce() -> String) {
-        if self.common.notices.is_due(kind, self.common.clock.mono_ns()) {
+        if self
+            .common
+            .notices
+            .is_due(kind, self.common.clock.mono_ns())
+        {
             let text = format!("the agent at {} {}", self.options.agent, text());
             self.common.notices.push(text);
         }
@@ -294,7 +314,9 @@ impl Exporter {
         self.common.told.set_keep_rate(rate);
         let now_ns = self.common.clock.mono_ns();
         if lost > self.lost_told && self.common.notices.is_due(Kind::Lost, now_ns) {
-            self.common.notices.push(losses(&ledger, lost - self.lost_told));
+            self.common
+                .notices
+                .push(losses(&ledger, lost - self.lost_told));
             self.lost_told = lost;
         }
     }

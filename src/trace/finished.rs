@@ -63,7 +63,12 @@ impl Finished {
     /// Returns how many that were.
     pub(super) fn write_dropped(&self, out: &mut Vec<u8>, allowed: impl Fn(usize) -> bool) -> u64 {
         let (mut written, mut kept) = (0, 0);
-        for Alone { place, instead, rule } in &self.alone {
+        for Alone {
+            place,
+            instead,
+            rule,
+        } in &self.alone
+        {
             if allowed(*rule) {
                 out.extend_from_slice(&self.bytes[written..place.start]);
                 out.extend_from_slice(&self.alone_bytes[instead.clone()]);
@@ -92,7 +97,12 @@ mod tests {
     #[test]
     fn a_span_kept_alone_stands_in_its_place() {
         let mut finished = Finished::default();
-        for (text, instead) in [("a", None), ("b", Some("B")), ("c", None), ("d", Some("DD"))] {
+        for (text, instead) in [
+            ("a", None),
+            ("b", Some("B")),
+            ("c", None),
+            ("d", Some("DD")),
+        ] {
             let from = finished.len_bytes();
             finished.add(|out| out.extend(text.bytes()), text == "b");
             if let Some(instead) = instead {
@@ -103,7 +113,10 @@ mod tests {
         for (rule_max, text, kept) in [(0, "abcd", 0), (1, "aBcd", 1), (2, "aBcDD", 2)] {
             let mut out = Vec::new();
             let seen = finished.write_dropped(&mut out, |rule| rule <= rule_max);
-            assert_eq!((String::from_utf8(out).unwrap().as_str(), seen), (text, kept));
+            assert_eq!(
+                (String::from_utf8(out).unwrap().as_str(), seen),
+                (text, kept)
+            );
         }
         assert_eq!(finished.bytes(), b"abcd");
         finished.clear();

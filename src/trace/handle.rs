@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use super::running::{activate, innermost};
 use super::fate::Fate;
 use super::local::Local;
+use super::running::{activate, innermost};
 use super::sampling::Decision;
 use super::spare::spare_span;
 use super::tracer::Shared;
@@ -68,6 +68,8 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("context", &self.context)
+            .finish_non_exhaustive()
     }
 }

@@ -9,9 +9,15 @@ pub(super) fn of(identity: &Identity) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("Content-Type", "application/msgpack".to_string()),
         ("Datadog-Meta-Lang", "rust".to_string()),
-        ("Datadog-Meta-Lang-Version", env!("CARGO_PKG_RUST_VERSION").to_string()),
+        (
+            "Datadog-Meta-Lang-Version",
+            env!("CARGO_PKG_RUST_VERSION").to_string(),
+        ),
         ("Datadog-Meta-Lang-Interpreter", interpreter),
-        ("Datadog-Meta-Tracer-Version", env!("CARGO_PKG_VERSION").to_string()),
+        (
+            "Datadog-Meta-Tracer-Version",
+            env!("CARGO_PKG_VERSION").to_string(),
+        ),
         ("Datadog-Client-Computed-Top-Level", "yes".to_string()),
         // Without it an Agent that is too busy says 200 to what it throws away.
         ("Datadog-Send-Real-Http-Status", "1".to_string()),

@@ -24,7 +24,11 @@ pub(super) fn new_span_id(mono_ns: u64) -> u64 {
 /// 64 bits are asked for; lower half random.
 pub(super) fn new_trace_id(is_wide: bool, unix_ns: u64, mono_ns: u64) -> u128 {
     let seconds = (unix_ns / 1_000_000_000) & 0xffff_ffff;
-    let high = if is_wide { u128::from(seconds) << 96 } else { 0 };
+    let high = if is_wide {
+        u128::from(seconds) << 96
+    } else {
+        0
+    };
     high | u128::from(new_span_id(mono_ns))
 }
 
@@ -36,7 +40,9 @@ impl Ids {
     }
 
     fn draw(&mut self, mono_ns: u64) -> u64 {
-        self.0.seed(self.0.get_seed() ^ mono_ns);
+        // Spread over all bits: times of two processes differ in few.
+        let stirred = mono_ns.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0.seed(self.0.get_seed() ^ stirred);
         self.0.u64(1..=i64::MAX as u64)
     }
 }

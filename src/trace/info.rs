@@ -20,7 +20,9 @@ pub(super) fn read(body: &[u8]) -> Option<AgentInfo> {
     let info: Value = serde_json::from_slice(body).ok()?;
     let fields = info.as_object()?;
     let endpoints = fields.get("endpoints").and_then(Value::as_array);
-    let bytes = fields.get("config").and_then(|config| config.get("max_request_bytes"));
+    let bytes = fields
+        .get("config")
+        .and_then(|config| config.get("max_request_bytes"));
     let is_traces = |endpoint: &Value| endpoint.as_str() == Some("/v0.4/traces");
     Some(AgentInfo {
         version: version(fields.get("version")),
@@ -37,7 +39,9 @@ fn version(value: Option<&Value>) -> String {
 
 /// Go's encoder writes a large number with an exponent where the Agent holds it as a float.
 fn whole(value: &Value) -> Option<usize> {
-    let number = value.as_f64().filter(|number| (0.0..1e15).contains(number))?;
+    let number = value
+        .as_f64()
+        .filter(|number| (0.0..1e15).contains(number))?;
     Some(number as usize)
 }
 
@@ -52,7 +56,10 @@ mod tests {
 
     #[test]
     fn every_part_is_read_and_nonsense_counts_as_not_said() {
-        let old = AgentInfo { takes_traces: true, ..AgentInfo::default() };
+        let old = AgentInfo {
+            takes_traces: true,
+            ..AgentInfo::default()
+        };
         check("nothing said", "{}", Some(old.clone()));
         check("no object", "[]", None);
         check("no JSON", "404 page not found", None);

@@ -19,7 +19,10 @@ impl KeepRate {
         if self.windows.len() == WINDOWS {
             self.windows.pop_front();
         }
-        let more = (offered.saturating_sub(before_offered), lost.saturating_sub(before_lost));
+        let more = (
+            offered.saturating_sub(before_offered),
+            lost.saturating_sub(before_lost),
+        );
         self.windows.push_back(more);
         let sum = |of: fn(&(u64, u64)) -> u64| self.windows.iter().map(of).sum::<u64>();
         let (offered, lost) = (sum(|window| window.0), sum(|window| window.1));

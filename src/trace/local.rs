@@ -7,7 +7,7 @@ use super::encode::{WireSpan, encode_array_head, encode_span};
 use super::event;
 use super::fate::Fate;
 use super::open::{Open, Text};
-use super::sampling::{Decision, Subject, TagValue, rate_text};
+use super::sampling::{Decision, rate_text};
 use super::spare::{Buffers, SPARE_BYTES_MAX, keep_buffers, keep_span, spare_buffers, spare_span};
 use super::tally::Class;
 use super::tracer::Shared;
@@ -44,7 +44,8 @@ thread_local! {
 impl Local {
     /// A trace whose entry span opens now.
     pub(super) fn new(shared: Arc<Shared>, trace_id: u128, mut entry: Open) -> Local {
-        let (start_unix_ns, start_mono_ns) = (shared.common.clock.unix_ns(), shared.common.clock.mono_ns());
+        let (start_unix_ns, start_mono_ns) =
+            (shared.common.clock.unix_ns(), shared.common.clock.mono_ns());
         entry.span_id = ids::new_span_id(start_mono_ns);
         entry.start_mono_ns = start_mono_ns;
         let entry_id = entry.span_id;
@@ -135,7 +136,10 @@ impl Local {
         let is_error = span.error;
         finished.add(|out| self.encode(out, &span, (false, now_ns)), is_error);
         if let Some(rule) = self.span_rule(&span) {
-            self.shared.common.sampler.say_alone(rule, |key, number| span.metrics.put_number(key, number));
+            self.shared
+                .common
+                .sampler
+                .say_alone(rule, |key, number| span.metrics.put_number(key, number));
             finished.or_alone(from, rule, |out| self.encode(out, &span, (false, now_ns)));
         }
         self.buffers.finished = finished;
@@ -195,7 +199,11 @@ impl Local {
                 self.offer((&out, finished.bytes()), spans, class);
             } else {
                 let kept = self.encode_dropped(&mut out, &mut first, now_ns);
-                let class = if kept > 0 { class.max(Class::Kept) } else { class };
+                let class = if kept > 0 {
+                    class.max(Class::Kept)
+                } else {
+                    class
+                };
                 self.offer((&out, &[]), spans, class);
             }
             out.shrink_to(SPARE_BYTES_MAX);
@@ -242,7 +250,10 @@ impl Local {
             if let Some(origin) = &caller.origin {
                 first.meta.put_text("_dd.origin", origin);
             }
-            if let Some(id) = caller.datadog_parent_id.filter(|_| first.span_id == self.entry_id) {
+            if let Some(id) = caller
+                .datadog_parent_id
+                .filter(|_| first.span_id == self.entry_id)
+            {
                 first.meta.put_text("_dd.parent_id", hex(id, &mut [0; 16]));
             }
         }
@@ -251,14 +262,20 @@ impl Local {
         if high != 0 {
             first.meta.put_text("_dd.p.tid", hex(high, &mut [0; 16]));
         }
-        first.metrics.put_number("_dd.tracer_kr", self.shared.common.told.keep_rate());
+        first
+            .metrics
+            .put_number("_dd.tracer_kr", self.shared.common.told.keep_rate());
     }
 
     fn encode(&self, out: &mut Vec<u8>, span: &Open, (is_first, now_ns): (bool, u64)) {
         let who = &self.shared.who;
         let service = who.service(&span.service);
         let since_start_ns = span.start_mono_ns.saturating_sub(self.start_mono_ns);
-        let resource = if span.resource.is_empty() { &*span.name } else { &span.resource };
+        let resource = if span.resource.is_empty() {
+            &*span.name
+        } else {
+            &span.resource
+        };
         encode_span(
             out,
             &WireSpan {
@@ -282,77 +299,8 @@ impl Local {
         );
     }
 
-    fn service_of<'a>(&'a self, span: &'a Open) -> &'a str {
+    pub(super) fn service_of<'a>(&'a self, span: &'a Open) -> &'a str {
         self.shared.who.service(&span.service)
-    }
-
-    /// Keep or drop, by what is known of the entry span now; from then on it stands.
-    pub(super) fn decide(&mut self) -> Decision {
-        if let Some(decision) = self.fate.decided() {
-            return decision;
-        }
-        let told = self.caller.as_ref().and_then(|caller| caller.priority);
-        let decision = match (told, self.buffers.open.first()) {
-            (Some(priority), _) => Decision::inherited(priority),
-            (None, Some(entry)) => self.as_subject(entry, |subject| {
-                let now_ns = self.shared.common.clock.mono_ns();
-                self.shared.common.sampler.decide(self.trace_id, now_ns, subject)
-            }),
-            // A trace has its entry span for as long as it is here.
-            (None, None) => Decision::default(),
-        };
-        self.fate.set(decision);
-        decision
-    }
-
-    /// A person's word, over whatever was decided.
-    pub(super) fn decide_by_hand(&mut self, keep: bool) {
-        let decision = self.decide().manual(keep);
-        self.fate.set(decision);
-    }
-
-    fn as_subject<R>(&self, span: &Open, see: impl FnOnce(&Subject<'_>) -> R) -> R {
-        let service = self.service_of(span);
-        let common = self.shared.who.common(service, true);
-        let tags = |key: &str| {
-            let text = span.meta.text(key).map(TagValue::Text);
-            let number = || span.metrics.number(key).map(TagValue::Number);
-            text.or_else(number).or_else(|| common.text(key).map(TagValue::Text))
-        };
-        see(&Subject {
-            service,
-            name: &span.name,
-            resource: if span.resource.is_empty() { &span.name } else { &span.resource },
-            tags: &tags,
-        })
-    }
-
-    /// What the next process is told, in the name of the innermost open span.
-    pub(super) fn context(&mut self) -> SpanContext {
-        let decision = self.decide();
-        let caller = self.caller.as_ref();
-        let mut tags = caller.map(|caller| caller.tags.clone()).unwrap_or_default();
-        if !decision.mechanism.is_empty() {
-            tags.retain(|(key, _)| key != "_dd.p.dm");
-            if decision.priority.keeps() {
-                tags.push(("_dd.p.dm".to_string(), decision.mechanism.to_string()));
-            }
-        }
-        if let Some(rate) = decision.knuth_rate() {
-            let mut text = String::new();
-            rate_text(rate, &mut text);
-            tags.retain(|(key, _)| key != "_dd.p.ksr");
-            tags.push(("_dd.p.ksr".to_string(), text));
-        }
-        SpanContext {
-            trace_id: self.trace_id,
-            span_id: self.buffers.open.last().map_or(0, |span| span.span_id),
-            priority: Some(decision.priority),
-            origin: caller.and_then(|caller| caller.origin.clone()),
-            tags,
-            state: caller.map(|caller| caller.state.clone()).unwrap_or_default(),
-            datadog_parent_id: None,
-        }
     }
 }
 

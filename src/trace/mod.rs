@@ -33,6 +33,7 @@ mod baggage;
 mod chunks;
 mod common;
 mod contact;
+mod decide;
 mod encode;
 mod event;
 mod exporter;

@@ -70,7 +70,11 @@ mod tests {
             (Kind::Lost, 60, true),
             (Kind::Lost, 119, false),
         ] {
-            assert_eq!(notices.is_due(kind, at_s * 1_000_000_000), due, "{kind:?} {at_s}");
+            assert_eq!(
+                notices.is_due(kind, at_s * 1_000_000_000),
+                due,
+                "{kind:?} {at_s}"
+            );
         }
         assert_eq!(notices.pop(), None);
         (0..40).for_each(|n| notices.push(n.to_string()));

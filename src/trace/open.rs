@@ -60,7 +60,7 @@ impl Open {
 
     pub(super) fn add_event(&mut self, event: SpanEvent) {
         match self.events.len() < EXTRAS_MAX {
-            true => self.events.push(event),
+            true => self.events.push(event.sound()),
             false => self.count_more("_dd.span_events.dropped"),
         }
     }

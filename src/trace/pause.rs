@@ -42,8 +42,13 @@ mod tests {
         assert!(pause.is_over(0));
         for longest_ms in [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
             pause.lengthen(1_000, None);
-            assert!(pause.until_ns <= 1_000 + longest_ms * 1_000_000, "{longest_ms}");
-            assert!(pause.is_over(pause.until_ns) && (pause.until_ns == 1_000 || !pause.is_over(999)));
+            assert!(
+                pause.until_ns <= 1_000 + longest_ms * 1_000_000,
+                "{longest_ms}"
+            );
+            assert!(
+                pause.is_over(pause.until_ns) && (pause.until_ns == 1_000 || !pause.is_over(999))
+            );
         }
         pause.lengthen(0, Some(Duration::from_secs(30)));
         assert!(!pause.is_over(29_999_999_999) && pause.is_over(30_000_000_000));

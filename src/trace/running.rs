@@ -57,12 +57,14 @@ pub(super) fn innermost<R>(see: impl FnOnce(&mut Local) -> R) -> Option<R> {
 /// The trace in which this span is open, and its place there.
 pub(super) fn owner<R>(span_id: u64, see: impl FnOnce(&mut Local, usize) -> R) -> Option<R> {
     with_all(|all| {
-        all.iter_mut().rev().find_map(|local| {
-            let open = &local.buffers.open;
-            let at = open.iter().rposition(|open| open.span_id == span_id)?;
-            Some((local, at))
-        })
-        .map(|(local, at)| see(local, at))
+        all.iter_mut()
+            .rev()
+            .find_map(|local| {
+                let open = &local.buffers.open;
+                let at = open.iter().rposition(|open| open.span_id == span_id)?;
+                Some((local, at))
+            })
+            .map(|(local, at)| see(local, at))
     })
     .flatten()
 }

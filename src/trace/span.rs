@@ -87,7 +87,9 @@ fn set_meta(span_id: u64, key: &str, value: &str) {
 }
 
 fn is_true(value: &str) -> bool {
-    !["", "0", "f", "false"].iter().any(|no| value.eq_ignore_ascii_case(no))
+    !["", "0", "f", "false"]
+        .iter()
+        .any(|no| value.eq_ignore_ascii_case(no))
 }
 
 macro_rules! span_methods {
@@ -101,7 +103,9 @@ macro_rules! span_methods {
 
             /// Sets a number tag. What is not finite is left out on the wire.
             pub fn set_metric(&mut self, key: impl AsRef<str>, value: f64) {
-                change(self.span_id, |span| span.metrics.put_number(key.as_ref(), value));
+                change(self.span_id, |span| {
+                    span.metrics.put_number(key.as_ref(), value)
+                });
             }
 
             /// Sets what is asked for, `GET /users/{id}`. The span's name stands for it otherwise.

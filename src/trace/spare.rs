@@ -37,7 +37,9 @@ fn with_spare<R>(see: impl FnOnce(&mut Spare) -> R) -> Option<R> {
 }
 
 pub(super) fn spare_span() -> Open {
-    with_spare(|spare| spare.spans.pop()).flatten().unwrap_or_default()
+    with_spare(|spare| spare.spans.pop())
+        .flatten()
+        .unwrap_or_default()
 }
 
 pub(super) fn keep_span(mut span: Open) {
@@ -50,7 +52,9 @@ pub(super) fn keep_span(mut span: Open) {
 }
 
 pub(super) fn spare_buffers() -> Buffers {
-    with_spare(|spare| spare.traces.pop()).flatten().unwrap_or_default()
+    with_spare(|spare| spare.traces.pop())
+        .flatten()
+        .unwrap_or_default()
 }
 
 pub(super) fn keep_buffers(mut buffers: Buffers) {

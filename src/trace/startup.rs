@@ -35,7 +35,10 @@ pub fn configuration(
         AgentState::Unreachable(error) => (error.as_str(), None),
         AgentState::Reachable(info) => ("", info.as_ref()),
     };
-    let tags = identity.tags.iter().map(|(key, value)| (key.clone(), json!(value)));
+    let tags = identity
+        .tags
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)));
     let mut fields = json!({
         "os_name": std::env::consts::OS,
         "architecture": std::env::consts::ARCH,
@@ -57,16 +60,29 @@ pub fn configuration(
     });
     if let Some(fields) = fields.as_object_mut() {
         fields.extend(of_spans(options));
-        fields.insert("agent_version".into(), info.map_or(Value::Null, |i| json!(i.version)));
+        fields.insert(
+            "agent_version".into(),
+            info.map_or(Value::Null, |i| json!(i.version)),
+        );
     }
     format!("DATADOG TRACER CONFIGURATION {fields}")
 }
 
 fn of_spans(options: &Options) -> Map<String, Value> {
-    let Options { spans, sampling, propagation, web, .. } = options;
+    let Options {
+        spans,
+        sampling,
+        propagation,
+        web,
+        ..
+    } = options;
     let styles = |styles: &[Style]| match styles {
         [] => "none".to_string(),
-        _ => styles.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        _ => styles
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(","),
     };
     let fields = json!({
         "sample_rate": sampling.rate,
@@ -92,7 +108,10 @@ fn of_spans(options: &Options) -> Map<String, Value> {
 
 /// The line for an Agent that is not there.
 pub fn diagnostics(options: &Options, error: &str) -> String {
-    format!("DATADOG TRACER DIAGNOSTICS Agent not reachable at {}: {error}", options.agent)
+    format!(
+        "DATADOG TRACER DIAGNOSTICS Agent not reachable at {}: {error}",
+        options.agent
+    )
 }
 
 #[cfg(test)]
@@ -113,7 +132,10 @@ mod tests {
     #[test]
     fn the_line_says_what_holds_and_what_was_not_taken() {
         let errors = ["DD_TRACE_ENABLED=\"maybe\": takes true or false; kept true".to_string()];
-        let more = StartUp { config_errors: &errors, ..StartUp::default() };
+        let more = StartUp {
+            config_errors: &errors,
+            ..StartUp::default()
+        };
         let seen = fields(&AgentState::Reachable(None), &more);
         for (key, value) in [
             ("service", json!("shop")),
@@ -123,7 +145,10 @@ mod tests {
             ("agent_error", json!("")),
             ("sample_rate", Value::Null),
             ("partial_flush_min_spans", json!(300)),
-            ("propagation_style_inject", json!("datadog,tracecontext,baggage")),
+            (
+                "propagation_style_inject",
+                json!("datadog,tracecontext,baggage"),
+            ),
             ("tags", json!({ "team": "a" })),
             ("config_errors", json!(errors)),
         ] {

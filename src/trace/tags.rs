@@ -66,9 +66,8 @@ impl Tags {
 
     /// Which pair has this key, as encoded.
     fn position(&self, key: &[u8]) -> Option<usize> {
-        let is_it = |(start, value): &(u32, u32)| {
-            self.bytes[*start as usize..*value as usize] == *key
-        };
+        let is_it =
+            |(start, value): &(u32, u32)| self.bytes[*start as usize..*value as usize] == *key;
         self.pairs.iter().position(is_it)
     }
 
@@ -142,7 +141,10 @@ impl Tags {
             return out.extend_from_slice(&self.bytes);
         }
         for (at, (start, _)) in self.pairs.iter().enumerate() {
-            let end = self.pairs.get(at + 1).map_or(self.bytes.len(), |(next, _)| *next as usize);
+            let end = self
+                .pairs
+                .get(at + 1)
+                .map_or(self.bytes.len(), |(next, _)| *next as usize);
             if at >= 128 || hidden & (1 << at) == 0 {
                 out.extend_from_slice(&self.bytes[*start as usize..end]);
             }
@@ -199,18 +201,33 @@ mod tests {
         let long = "k".repeat(200);
         tags.put_text(&format!("{long}a"), "1");
         tags.put_text(&format!("{long}b"), "2");
-        assert_eq!((tags.len(), tags.text(&long)), (1, Some("2")), "one key there is one here");
+        assert_eq!(
+            (tags.len(), tags.text(&long)),
+            (1, Some("2")),
+            "one key there is one here"
+        );
         tags.put_text("v", &"\u{e9}".repeat(13_000));
         assert_eq!(tags.text("v").map(str::len), Some(25_000));
         let mut numbers = Tags::default();
-        for (key, value) in [("a", 1.0), ("a", f64::NAN), ("b", f64::INFINITY), ("c", -0.5)] {
+        for (key, value) in [
+            ("a", 1.0),
+            ("a", f64::NAN),
+            ("b", f64::INFINITY),
+            ("c", -0.5),
+        ] {
             numbers.put_number(key, value);
         }
         let seen = ["a", "b", "c"].map(|key| numbers.number(key));
         assert_eq!(seen, [Some(1.0), None, Some(-0.5)]);
-        assert_eq!(shown(&numbers), "\\xa1a\\xcb?\\xf0\\x00\\x00\\x00\\x00\\x00\\x00\\xa1c\\xcb\\xbf\\xe0\\x00\\x00\\x00\\x00\\x00\\x00");
+        assert_eq!(
+            shown(&numbers),
+            "\\xa1a\\xcb?\\xf0\\x00\\x00\\x00\\x00\\x00\\x00\\xa1c\\xcb\\xbf\\xe0\\x00\\x00\\x00\\x00\\x00\\x00"
+        );
         numbers.clear(1 << 10);
-        assert_eq!((numbers.len(), numbers.number("a"), shown(&numbers)), (0, None, String::new()));
+        assert_eq!(
+            (numbers.len(), numbers.number("a"), shown(&numbers)),
+            (0, None, String::new())
+        );
     }
 
     #[test]
@@ -222,8 +239,14 @@ mod tests {
         };
         let common = of(&["env", "", "version", "team"]);
         for (own, kept) in [
-            (&[][..], "\\xa3env\\xa1x\\xa0\\xa1x\\xa7version\\xa1x\\xa4team\\xa1x"),
-            (&["nve", "x"], "\\xa3env\\xa1x\\xa0\\xa1x\\xa7version\\xa1x\\xa4team\\xa1x"),
+            (
+                &[][..],
+                "\\xa3env\\xa1x\\xa0\\xa1x\\xa7version\\xa1x\\xa4team\\xa1x",
+            ),
+            (
+                &["nve", "x"],
+                "\\xa3env\\xa1x\\xa0\\xa1x\\xa7version\\xa1x\\xa4team\\xa1x",
+            ),
             (&["env", "team"], "\\xa0\\xa1x\\xa7version\\xa1x"),
             (&["", "version"], "\\xa3env\\xa1x\\xa4team\\xa1x"),
             (&["env", "", "version", "team"], ""),

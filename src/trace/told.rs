@@ -69,7 +69,8 @@ impl Told {
     }
 
     pub(super) fn set_info(&self, info: AgentInfo) {
-        self.native_events.store(info.span_events, Ordering::Relaxed);
+        self.native_events
+            .store(info.span_events, Ordering::Relaxed);
         self.lock().info = Some(info);
     }
 

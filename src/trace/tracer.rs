@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::running::activate;
 use super::chunks::Chunks;
 use super::common::Common;
 use super::exporter::Exporter;
@@ -14,6 +13,7 @@ use super::local::Local;
 use super::notices::Notices;
 use super::options::{Options, SpanOptions};
 use super::propagation::Propagation;
+use super::running::activate;
 use super::sampling::{Sampler, SamplingCounts};
 use super::spare::spare_span;
 use super::tally::{Tally, TraceCounts};
@@ -101,7 +101,12 @@ impl Tracer {
         if !shared.enabled {
             return Entry::of(0, 0);
         }
-        let Extracted { parent, links, baggage, error } = options.caller;
+        let Extracted {
+            parent,
+            links,
+            baggage,
+            error,
+        } = options.caller;
         let mut entry = spare_span();
         entry.name = options.name;
         entry.kind = options.kind.into();

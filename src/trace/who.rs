@@ -28,7 +28,10 @@ impl Who {
     pub(super) fn new(identity: &Identity, options: &SpanOptions) -> Who {
         let mapping = options.service_mapping.clone();
         let base_service = identity.service.clone();
-        let service = mapping.get(&base_service).unwrap_or(&base_service).to_string();
+        let service = mapping
+            .get(&base_service)
+            .unwrap_or(&base_service)
+            .to_string();
         let version = ("version", identity.version.as_str());
         let base = ("_dd.base_service", base_service.as_str());
         Who {
@@ -61,7 +64,10 @@ impl Commons {
     fn new(identity: &Identity, options: &SpanOptions, own: (&str, &str)) -> Commons {
         let mut tags = vec![("env", identity.env.as_str()), own];
         // Tags for the Agent itself go with DogStatsD, where it takes them out.
-        let global = identity.tags.iter().filter(|(key, _)| !key.starts_with("dd.internal."));
+        let global = identity
+            .tags
+            .iter()
+            .filter(|(key, _)| !key.starts_with("dd.internal."));
         let is_git = |key: &str| key == "git.repository_url" || key == "git.commit.sha";
         let global = global.filter(|(key, _)| !is_git(key));
         tags.extend(global.map(|(key, value)| (key.as_str(), value.as_str())));

@@ -318,7 +318,10 @@ mod tests {
     fn an_item_may_be_worth_less_than_the_whole_tray() {
         let (tray, _guard, seen) = tray(100, None);
         let offer = |bytes_max| tray.offer_within(bytes_max, 1, |load| load.push(1));
-        assert_eq!([offer(2), offer(2), offer(2)], [Ok(()), Ok(()), Err(Dropped::Full)]);
+        assert_eq!(
+            [offer(2), offer(2), offer(2)],
+            [Ok(()), Ok(()), Err(Dropped::Full)]
+        );
         assert_eq!((offer(3), offer(usize::MAX)), (Ok(()), Ok(())));
         assert_eq!(tray.flush(DEADLINE), Ok(()));
         assert_eq!(seen.try_recv(), Ok((vec![1; 4], Why::Asked)));

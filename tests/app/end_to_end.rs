@@ -198,7 +198,39 @@ fn every_metric_arrives_and_no_other() {
             expected.insert(key, count.to_string());
         }
     }
-    assert_eq!(contexts(&run().seen), expected);
+    let mut seen = contexts(&run().seen);
+    seen.retain(|context, _| !context.starts_with(OF_TRACER));
+    assert_eq!(seen, expected);
+}
+
+const OF_TRACER: &str = "datadog.tracer.";
+
+#[test]
+fn the_tracer_counts_what_it_did() {
+    let mut seen = contexts(&run().seen);
+    seen.retain(|context, _| context.starts_with(OF_TRACER));
+    let count = |name: &str, tags: &str| {
+        let key = format!("{OF_TRACER}{name}|c|#env:dev,service:demo,{tags}team:a,version:9.1");
+        seen.get(&key).map_or(0, |count| count.parse().unwrap())
+    };
+    let chunks = chunks();
+    let spans: usize = chunks.values().map(Vec::len).sum();
+    for name in ["spans_started", "spans_finished", "spans_sent"] {
+        assert_eq!(count(name, ""), spans, "{name}: {seen:?}");
+    }
+    let payloads: Vec<_> = run().seen.payloads().collect();
+    let bytes: usize = payloads.iter().map(|payload| payload.body.len()).sum();
+    assert_eq!(count("flush_traces", ""), chunks.len());
+    assert_eq!(count("api.requests", ""), payloads.len());
+    // The head of each payload is not counted: one byte, or three.
+    let heads = bytes - count("flush_bytes", "");
+    assert!(
+        (payloads.len()..=3 * payloads.len()).contains(&heads),
+        "{heads}"
+    );
+    // An empty payload came before the first.
+    assert_eq!(count("api.responses", "status:2xx,"), payloads.len() + 1);
+    assert_eq!(count("api.errors", ""), 0);
 }
 
 #[test]
@@ -248,9 +280,11 @@ fn chunks() -> BTreeMap<String, Vec<Span>> {
 
 #[test]
 fn the_agent_is_asked_before_the_first_trace() {
-    let first = &run().seen.requests[0];
-    assert!(first.is_probe(), "{first:?}");
-    assert_eq!(first.header("X-Datadog-Trace-Count"), Some("0"));
+    let [first, second] = &run().seen.requests[..2] else {
+        panic!("two requests at least");
+    };
+    assert!(first.is_look() && second.is_probe(), "{first:?} {second:?}");
+    assert_eq!(second.header("X-Datadog-Trace-Count"), Some("0"));
 }
 
 #[test]
@@ -277,6 +311,7 @@ fn every_server_span_arrives_with_all_it_should_say_and_nothing_else() {
             ("http.status_code", &status),
             ("http.useragent", request.user_agent),
             ("_dd.p.dm", "-1"),
+            ("_dd.p.ksr", "1"),
             ("_dd.p.tid", span.tag("_dd.p.tid")),
         ]);
         let tid = u64::from_str_radix(span.tag("_dd.p.tid"), 16).unwrap();
@@ -294,6 +329,7 @@ fn every_server_span_arrives_with_all_it_should_say_and_nothing_else() {
             ("_sampling_priority_v1", 1.0),
             ("_dd.top_level", 1.0),
             ("_dd.measured", 1.0),
+            ("_dd.tracer_kr", 1.0),
             ("process_id", f64::from(run().process_id)),
         ]);
         // The decision was made by the caller, whose chunk tells the rate.
@@ -387,7 +423,11 @@ fn every_child_stands_under_its_parent() {
             .map(|span| {
                 let parent = chunk.iter().find(|s| s.span_id == span.parent_id).unwrap();
                 assert_eq!((span.trace_id, span.error), (entry.trace_id, 0));
-                assert_eq!((&*span.service, &*span.kind), ("demo", ""));
+                let kind = match span.tag("span.kind") {
+                    "client" => "http",
+                    _ => "",
+                };
+                assert_eq!((&*span.service, &*span.kind), ("demo", kind));
                 let end = |s: &Span| s.start + s.duration;
                 let inside = span.start >= parent.start && end(span) <= end(parent);
                 assert!(inside, "{span:?} outlives {parent:?}");
@@ -402,7 +442,7 @@ fn every_child_stands_under_its_parent() {
         }
         let client = request.path == "/trace/downstream";
         for span in chunk[1..].iter().filter(|_| !client) {
-            let expected = BTreeMap::from([("env", "dev"), ("version", "9.1")]);
+            let expected = BTreeMap::from([("env", "dev"), ("version", "9.1"), ("team", "a")]);
             assert_eq!(as_map(&span.meta), expected);
         }
     }
@@ -428,6 +468,7 @@ fn one_trace_goes_through_two_requests() {
             ("http.status_code", "200"),
             ("env", "dev"),
             ("version", "9.1"),
+            ("team", "a"),
         ])
     );
     let traces: BTreeSet<u64> = chunks.values().map(|chunk| chunk[0].trace_id).collect();
@@ -518,6 +559,16 @@ fn all_other_lines_are_these() {
         .map(|line| (&*line.logger, line.status, &*line.message))
         .collect();
     let agent = run().seen.requests[0].header("Host").unwrap();
+    let (of_tracer, others): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .partition(|(logger, ..)| *logger == "testapi.tracer");
+    let [("testapi.tracer", Status::Info, what_holds)] = of_tracer[..] else {
+        panic!("one line says what holds: {of_tracer:?}");
+    };
+    assert!(
+        what_holds.starts_with("DATADOG TRACER CONFIGURATION {"),
+        "{what_holds}"
+    );
     assert_eq!(
         others,
         [

@@ -56,7 +56,9 @@ impl Rig {
         let seen = self.agent.seen();
         let payloads: Vec<_> = seen.payloads().collect();
         let fresh = &payloads[self.seen.replace(payloads.len())..];
-        let chunks = fresh.iter().map(|payload| traces_v04(&payload.body).unwrap());
+        let chunks = fresh
+            .iter()
+            .map(|payload| traces_v04(&payload.body).unwrap());
         chunks.flatten().collect()
     }
 }
@@ -64,7 +66,9 @@ impl Rig {
 /// What these headers say.
 pub(crate) fn caller_of(tracer: &Tracer, headers: &[(&str, &str)]) -> Extracted {
     tracer.extract(|name| {
-        let values = headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
+        let values = headers
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name));
         values.map(|(_, value)| *value)
     })
 }

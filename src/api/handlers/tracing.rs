@@ -66,7 +66,9 @@ pub(in crate::api) fn downstream(
         return Ok(Reply::json(429, &body).with_header("Retry-After", "1"));
     };
     let resource = ["GET ", DOWNSTREAM_PATH].concat();
-    let mut span = trace::span("http.client.request").resource(&resource).kind("http");
+    let mut span = trace::span("http.client.request")
+        .resource(&resource)
+        .kind("http");
     for (key, value) in [
         ("span.kind", "client"),
         ("http.method", "GET"),

@@ -58,7 +58,7 @@ pub(super) const VARS: &[Var] = &[
         name: "DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP",
         default: "a built-in table",
         takes: "nothing, which switches it off; no regular expressions, see DD_TRACE_HTTP_URL_QUERY_STRING_ALLOWLIST",
-        help: "what looks like a secret in a query is replaced by <redacted>",
+        help: "what looks like a secret in a query is left out",
         read: |s, v| v.is_empty() && set(&mut s.query.redacted, Some(false)),
     },
     Var {

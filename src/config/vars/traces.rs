@@ -173,13 +173,23 @@ pub(super) const VARS: &[Var] = &[
         default: "64",
         takes: "0 to 1024",
         help: "items of baggage that are read and written",
-        read: |s, v| set(&mut s.trace.propagation.baggage_items_max, whole(v, 0, 1_024)),
+        read: |s, v| {
+            set(
+                &mut s.trace.propagation.baggage_items_max,
+                whole(v, 0, 1_024),
+            )
+        },
     },
     Var {
         name: "DD_TRACE_BAGGAGE_MAX_BYTES",
         default: "8192",
         takes: "bytes, 0 to 65536",
         help: "longest baggage header that is read and written",
-        read: |s, v| set(&mut s.trace.propagation.baggage_bytes_max, whole(v, 0, 65_536)),
+        read: |s, v| {
+            set(
+                &mut s.trace.propagation.baggage_bytes_max,
+                whole(v, 0, 65_536),
+            )
+        },
     },
 ];

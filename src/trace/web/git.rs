@@ -34,6 +34,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn credentials_are_left_out_and_nothing_else() {
         check("nothing", "", "");
         check("none", "https://host/x", "https://host/x");

@@ -95,6 +95,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_url_is_put_together() {
         let check = |rule: &str, host: &str, target: &str, expected: &str| {
             check(rule, (host, target), &QueryTag::AsIs, expected);

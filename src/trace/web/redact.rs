@@ -92,8 +92,12 @@ impl<'a> Secrets<'a> {
     /// word, but for a quote before it.
     fn next_word(&mut self) -> Option<Range<usize>> {
         if self.at >= self.word_end {
-            self.at += self.text[self.at..].iter().position(|byte| is(*byte, WORD))?;
-            let bytes = self.text[self.at..].iter().position(|byte| !is(*byte, WORD));
+            self.at += self.text[self.at..]
+                .iter()
+                .position(|byte| is(*byte, WORD))?;
+            let bytes = self.text[self.at..]
+                .iter()
+                .position(|byte| !is(*byte, WORD));
             self.word_end = bytes.map_or(self.text.len(), |bytes| self.at + bytes);
         }
         Some(self.at..self.word_end)
