@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Fault, Services};
 use crate::server::{Params, Reply, Request, Watch};
+use crate::trace::{AgentState, Tracer};
 
 pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Result<Reply, Fault> {
     let up_ns = services.clock.mono_ns().saturating_sub(services.started_ns);
@@ -21,6 +22,7 @@ pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Re
             "status": "ok",
             "uptime_seconds": up_ns / 1_000_000_000,
             "exporters": exporters,
+            "tracer": tracer(&services.tracer),
             "server": {
                 "replies": server.replies,
                 "write_failed": server.write_failed,
@@ -37,4 +39,36 @@ pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Re
             },
         }),
     ))
+}
+
+/// What the tracer did, and what its sampling dropped: that is no loss, and stands in no ledger.
+fn tracer(tracer: &Tracer) -> Value {
+    let (counts, sampling) = (tracer.counts(), tracer.sampling());
+    let agent = match tracer.agent() {
+        AgentState::Reachable(Some(info)) => json!({ "reachable": true, "version": info.version }),
+        AgentState::Reachable(None) => json!({ "reachable": true }),
+        AgentState::Unreachable(error) => json!({ "reachable": false, "error": error }),
+        _ => Value::Null,
+    };
+    json!({
+        "enabled": tracer.is_enabled(),
+        "agent": agent,
+        "spans_started": counts.spans_started,
+        "spans_finished": counts.spans_finished,
+        "traces_abandoned": counts.traces_abandoned,
+        "traces_kept": sampling.kept,
+        "traces_sampled_out": {
+            "agent_rate": sampling.dropped_by_agent,
+            "rule": sampling.dropped_by_rule,
+            "rate_limit": sampling.dropped_by_limit,
+            "manual": sampling.dropped_by_hand,
+            "caller": sampling.dropped_by_caller,
+        },
+        "spans_kept_alone": sampling.spans_kept,
+        "payloads": counts.payloads,
+        "payload_bytes": counts.payload_bytes,
+        "retries": counts.retries,
+        "splits": counts.splits,
+        "failed": counts.failed,
+    })
 }

@@ -24,14 +24,21 @@ const DATADOG: [(&str, &str); 4] = [
     ("x-datadog-tags", "_dd.p.tid=70f1a5c300000000,_dd.p.dm=-4"),
 ];
 const ONE_CONTEXT: &[(&str, &str)] = &[
-    ("traceparent", "00-70f1a5c3000000000000000000001092-0000000000000011-01"),
+    (
+        "traceparent",
+        "00-70f1a5c3000000000000000000001092-0000000000000011-01",
+    ),
     ("tracestate", "dd=s:2;t.dm:-4,acme=1"),
     ("baggage", "crate=fragile"),
 ];
-const TWO_CONTEXTS: &[(&str, &str)] =
-    &[("traceparent", "00-77770000111100001c2d3e4f50617283-0123456789abcdef-01")];
-const TWO_SPANS: &[(&str, &str)] =
-    &[("traceparent", "00-70f1a5c3000000000000000000001092-0123456789abcdef-01")];
+const TWO_CONTEXTS: &[(&str, &str)] = &[(
+    "traceparent",
+    "00-77770000111100001c2d3e4f50617283-0123456789abcdef-01",
+)];
+const TWO_SPANS: &[(&str, &str)] = &[(
+    "traceparent",
+    "00-70f1a5c3000000000000000000001092-0123456789abcdef-01",
+)];
 
 const STYLES: (&str, &str) = (
     "DD_TRACE_PROPAGATION_STYLE_EXTRACT",

@@ -23,10 +23,7 @@ const NOBODY: &[(&str, &str)] = &[
 /// That `x-b3-*` is all that goes out, and tells the span.
 #[track_caller]
 fn tells_its_span(hop: &Hop) {
-    assert_eq!(
-        hop.names(),
-        ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled"]
-    );
+    assert_eq!(hop.names(), ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled"]);
     let [trace, span, sampled] = [0, 1, 2].map(|at| hop.header(hop.names()[at]).unwrap());
     assert!(matches!((trace.len(), span.len()), (16 | 32, 16)));
     let id = |text: &str| u64::from_str_radix(text, 16).unwrap();

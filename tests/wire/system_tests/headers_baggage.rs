@@ -33,7 +33,9 @@ fn carried(
         ..EntryOptions::default()
     });
     change();
-    let header = trace::headers().into_iter().find(|(name, _)| *name == "baggage");
+    let header = trace::headers()
+        .into_iter()
+        .find(|(name, _)| *name == "baggage");
     (trace::baggage(), header.map(|(_, value)| value))
 }
 
@@ -45,7 +47,10 @@ fn set(pairs: &[(&str, &str)]) {
 
 #[track_caller]
 fn is(baggage: &[(String, String)], expected: &[(&str, &str)]) {
-    let seen: Vec<_> = baggage.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let seen: Vec<_> = baggage
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
     assert_eq!(seen, expected);
 }
 
@@ -103,7 +108,12 @@ fn test_baggage_extract_header_D005() {
 
 #[test]
 fn test_baggage_set_D006() {
-    let pairs = [("tea", "green"), ("cup", "large"), ("guest", "Zo\u{eb}"), ("table", "A 7")];
+    let pairs = [
+        ("tea", "green"),
+        ("cup", "large"),
+        ("guest", "Zo\u{eb}"),
+        ("table", "A 7"),
+    ];
     let (baggage, _) = carried(&[], "", || set(&pairs));
     is(&baggage, &pairs);
 }
@@ -118,7 +128,12 @@ fn test_baggage_set_disabled_D007() {
 fn test_baggage_get_D008() {
     let came = "guest=Zo%C3%AB,table=A%207";
     let (baggage, _) = carried(&[], came, || set(&[("tea", "green"), ("cup", "large")]));
-    let expected = [("guest", "Zo\u{eb}"), ("table", "A 7"), ("tea", "green"), ("cup", "large")];
+    let expected = [
+        ("guest", "Zo\u{eb}"),
+        ("table", "A 7"),
+        ("tea", "green"),
+        ("cup", "large"),
+    ];
     is(&baggage, &expected);
 }
 
@@ -127,7 +142,10 @@ fn test_baggage_get_all_D009() {
     let (baggage, _) = carried(&[], "tea=green", || {
         set(&[("cup", "large"), ("guest", "Zo\u{eb}"), ("tea", "black")]);
     });
-    is(&baggage, &[("tea", "black"), ("cup", "large"), ("guest", "Zo\u{eb}")]);
+    is(
+        &baggage,
+        &[("tea", "black"), ("cup", "large"), ("guest", "Zo\u{eb}")],
+    );
 }
 
 #[test]
@@ -156,8 +174,15 @@ fn test_baggage_remove_all_D011() {
 
 #[track_caller]
 fn is_malformed(baggage: &str) {
-    assert_eq!(Hop::of(&[], &[("baggage", "tea=green")]).header("baggage"), Some("tea=green"));
-    assert_eq!(Hop::of(&[], &[("baggage", baggage)]).header("baggage"), None, "{baggage}");
+    assert_eq!(
+        Hop::of(&[], &[("baggage", "tea=green")]).header("baggage"),
+        Some("tea=green")
+    );
+    assert_eq!(
+        Hop::of(&[], &[("baggage", baggage)]).header("baggage"),
+        None,
+        "{baggage}"
+    );
 }
 
 #[test]
@@ -195,7 +220,12 @@ fn test_baggageheader_maxitems_inject_D016() {
 fn test_baggageheader_maxbytes_inject_D017() {
     let long = |letter: &str| letter.repeat(2_800);
     let (_, header) = carried(&[], "", || {
-        set(&[("p", &long("x")), ("q", &long("y")), ("r", &long("z")), ("s", "small")]);
+        set(&[
+            ("p", &long("x")),
+            ("q", &long("y")),
+            ("r", &long("z")),
+            ("s", "small"),
+        ]);
     });
     assert_eq!(header, Some(format!("p={},q={}", long("x"), long("y"))));
 }
@@ -203,7 +233,10 @@ fn test_baggageheader_maxbytes_inject_D017() {
 /// Tags `baggage.*` of a span whose caller sent this, as `key=value`.
 #[track_caller]
 fn tags(keys: Option<&str>, baggage: &str) -> Vec<String> {
-    let env: Vec<_> = keys.map(|keys| ("DD_TRACE_BAGGAGE_TAG_KEYS", keys)).into_iter().collect();
+    let env: Vec<_> = keys
+        .map(|keys| ("DD_TRACE_BAGGAGE_TAG_KEYS", keys))
+        .into_iter()
+        .collect();
     let Hop { span, .. } = Hop::of(&env, &caller(baggage));
     let told = span.meta.iter().filter_map(|(key, value)| {
         let key = key.strip_prefix("baggage.")?;
@@ -215,13 +248,19 @@ fn tags(keys: Option<&str>, baggage: &str) -> Vec<String> {
 #[test]
 fn test_baggage_span_tags_default() {
     let came = "user.id=heron,session.id=s9,tea=green,account.id=ac1";
-    assert_eq!(tags(None, came), ["user.id=heron", "session.id=s9", "account.id=ac1"]);
+    assert_eq!(
+        tags(None, came),
+        ["user.id=heron", "session.id=s9", "account.id=ac1"]
+    );
 }
 
 #[test]
 fn test_baggage_span_tags_specific_keys() {
     let came = "user.id=heron,session.id=s9,account.id=ac1,tea=green";
-    assert_eq!(tags(Some("session.id,tea"), came), ["session.id=s9", "tea=green"]);
+    assert_eq!(
+        tags(Some("session.id,tea"), came),
+        ["session.id=s9", "tea=green"]
+    );
 }
 
 #[test]
@@ -233,7 +272,10 @@ fn test_baggage_span_tags_all() {
 
 #[test]
 fn test_baggage_span_tags_malformed_header() {
-    assert_eq!(tags(None, "user.id=,session.id=s9,account.id=ac1"), Vec::<String>::new());
+    assert_eq!(
+        tags(None, "user.id=,session.id=s9,account.id=ac1"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -245,7 +287,10 @@ fn test_baggage_span_tags_disabled() {
 #[test]
 fn test_baggage_span_tags_key_with_asterisk() {
     let came = "user.id=heron,account.id=ac1,tea=green,tea*pot=iron";
-    assert_eq!(tags(Some("account.id,tea*pot"), came), ["account.id=ac1", "tea*pot=iron"]);
+    assert_eq!(
+        tags(Some("account.id,tea*pot"), came),
+        ["account.id=ac1", "tea*pot=iron"]
+    );
 }
 
 #[test]

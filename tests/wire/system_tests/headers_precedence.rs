@@ -68,33 +68,54 @@ fn w3c_low() -> u64 {
 #[track_caller]
 fn hops(styles: Option<&str>, callers: [Caller; 6]) -> Vec<Hop> {
     let env = styles.map(|styles| {
-        let names = ["DD_TRACE_PROPAGATION_STYLE_EXTRACT", "DD_TRACE_PROPAGATION_STYLE_INJECT"];
+        let names = [
+            "DD_TRACE_PROPAGATION_STYLE_EXTRACT",
+            "DD_TRACE_PROPAGATION_STYLE_INJECT",
+        ];
         names.map(|name| (name, styles))
     });
     let env = env.iter().flatten().copied().collect::<Vec<_>>();
-    let hops: Vec<Hop> = requests().iter().map(|lines| Hop::of(&env, lines)).collect();
-    hops.iter().zip(callers).for_each(|(hop, caller)| check(hop, caller));
+    let hops: Vec<Hop> = requests()
+        .iter()
+        .map(|lines| Hop::of(&env, lines))
+        .collect();
+    hops.iter()
+        .zip(callers)
+        .for_each(|(hop, caller)| check(hop, caller));
     hops
 }
 
 #[test]
 fn test_headers_precedence_propagationstyle_datadog() {
     use Caller::{Datadog, Nobody};
-    for hop in hops(Some("Datadog"), [Nobody, Nobody, Nobody, Datadog, Datadog, Datadog]) {
+    for hop in hops(
+        Some("Datadog"),
+        [Nobody, Nobody, Nobody, Datadog, Datadog, Datadog],
+    ) {
         hop.tells_its_span();
         assert!(hop.header("x-datadog-sampling-priority").is_some());
-        assert_eq!((hop.header("traceparent"), hop.header("tracestate")), (None, None));
+        assert_eq!(
+            (hop.header("traceparent"), hop.header("tracestate")),
+            (None, None)
+        );
     }
 }
 
 #[test]
 fn test_headers_precedence_propagationstyle_tracecontext() {
     use Caller::{Nobody, W3c};
-    let hops = hops(Some("tracecontext"), [Nobody, W3c, W3c, W3c, Nobody, Nobody]);
+    let hops = hops(
+        Some("tracecontext"),
+        [Nobody, W3c, W3c, W3c, Nobody, Nobody],
+    );
     for (at, hop) in hops.iter().enumerate() {
         assert_eq!(hop.names(), ["traceparent", "tracestate"]);
         assert_eq!(hop.parent().trace == W3C_TRACE, (1..=3).contains(&at));
-        let others = if [2, 3].contains(&at) { &["acme=1"][..] } else { &[] };
+        let others = if [2, 3].contains(&at) {
+            &["acme=1"][..]
+        } else {
+            &[]
+        };
         assert_eq!(hop.state()[1..], *others, "{at}");
     }
 }
@@ -105,7 +126,11 @@ fn tells_both(hops: &[Hop], with_state: &[usize]) {
     for (at, hop) in hops.iter().enumerate() {
         hop.tells_its_span_twice();
         assert!(hop.header("x-datadog-sampling-priority").is_some());
-        let others = if with_state.contains(&at) { &["acme=1"][..] } else { &[] };
+        let others = if with_state.contains(&at) {
+            &["acme=1"][..]
+        } else {
+            &[]
+        };
         assert_eq!(hop.state()[1..], *others, "{at}");
     }
 }
@@ -181,7 +206,7 @@ const PAIRS: [Pair; 5] = [
 
 #[track_caller]
 fn hop(env: &Lines, pair: &Pair) -> Hop {
-    let parent = format!("00-{HIGH}{:016x}-0000000004df0b52-01", pair.w3c);
+    let parent = format!("00-{HIGH}{:016x}-0000000004df0b92-01", pair.w3c);
     let tags = format!("_dd.p.tid={HIGH}");
     let lines = [
         ("traceparent", &*parent),
@@ -208,12 +233,26 @@ fn check_pairs(styles: &'static str, extract_first: Option<&'static str>) {
         let hop = hop(&env, pair);
         let is_one = pair.rule != "the traces differ";
         let low = if w3c_first || is_one { pair.w3c } else { 3_333 };
-        assert_eq!(hop.parent().trace, format!("{HIGH}{low:016x}"), "{}", pair.rule);
+        assert_eq!(
+            hop.parent().trace,
+            format!("{HIGH}{low:016x}"),
+            "{}",
+            pair.rule
+        );
         let looked = w3c_first || (is_one && extract_first != Some("true"));
         let others = if looked { &["acme=1"][..] } else { &[] };
         assert_eq!(hop.state()[1..], *others, "{}", pair.rule);
-        let by_w3c = if pair.state.contains("s:2") { "s:2" } else { "s:1" };
-        assert_eq!(hop.dd()[0], if w3c_first { by_w3c } else { "s:2" }, "{}", pair.rule);
+        let by_w3c = if pair.state.contains("s:2") {
+            "s:2"
+        } else {
+            "s:1"
+        };
+        assert_eq!(
+            hop.dd()[0],
+            if w3c_first { by_w3c } else { "s:2" },
+            "{}",
+            pair.rule
+        );
     }
 }
 

@@ -12,7 +12,10 @@ const NOT_SAMPLED: &str = "00-31c0a9e5f7d24b68913e5c07ab64d2f8-6a09e667f3bcc908-
 
 #[track_caller]
 fn by_datadog(more: &[(&str, &str)]) -> Hop {
-    let ids = [("x-datadog-trace-id", "8080808080"), ("x-datadog-parent-id", "9090909090")];
+    let ids = [
+        ("x-datadog-trace-id", "8080808080"),
+        ("x-datadog-parent-id", "9090909090"),
+    ];
     Hop::of(ENV, &[&ids, more].concat())
 }
 
@@ -37,7 +40,10 @@ fn goes_on(hop: &Hop, priority: i32) {
 fn test_headers_tracestate_dd_propagate_samplingpriority() {
     for priority in [2, -1] {
         let text = priority.to_string();
-        goes_on(&by_datadog(&[("x-datadog-sampling-priority", &text)]), priority);
+        goes_on(
+            &by_datadog(&[("x-datadog-sampling-priority", &text)]),
+            priority,
+        );
     }
     for (parent, state, priority) in [
         (SAMPLED, "", 1),
@@ -69,7 +75,11 @@ fn test_headers_tracestate_dd_propagate_origin() {
         ("lambda3.1", "lambda3.1"),
         ("robot=a;b~c,d e", "robot~a_b_c_d_e"),
     ] {
-        tells_origin(&by_datadog(&[("x-datadog-origin", origin)]), Some(origin), Some(dd));
+        tells_origin(
+            &by_datadog(&[("x-datadog-origin", origin)]),
+            Some(origin),
+            Some(dd),
+        );
     }
     tells_origin(&by_w3c(SAMPLED, "acme=1,dd=s:2"), None, None);
     for origin in ["synthetics-browser", "lambda3.1"] {
@@ -85,7 +95,10 @@ fn test_headers_tracestate_dd_propagate_origin() {
 fn tells_tags(hop: &Hop, list: &str, dd: &[&str]) {
     assert_eq!(hop.header("x-datadog-tags"), Some(list));
     let fields = hop.dd();
-    let told: Vec<&str> = fields.into_iter().filter(|field| field.starts_with("t.")).collect();
+    let told: Vec<&str> = fields
+        .into_iter()
+        .filter(|field| field.starts_with("t."))
+        .collect();
     assert_eq!(told, dd);
 }
 
@@ -94,7 +107,10 @@ fn test_headers_tracestate_dd_propagate_propagatedtags() {
     let keep = ("x-datadog-sampling-priority", "1");
     for (list, dd) in [
         ("_dd.p.usr.id=NDQy", &["t.usr.id:NDQy"][..]),
-        ("_dd.p.dm=-4,_dd.p.usr.id=cGllcw==", &["t.dm:-4", "t.usr.id:cGllcw~~"]),
+        (
+            "_dd.p.dm=-4,_dd.p.usr.id=cGllcw==",
+            &["t.dm:-4", "t.usr.id:cGllcw~~"],
+        ),
         (
             "_dd.p.dm=-4,_dd.p.usr.id=cGllcw==,_dd.p.ref=http://shop.example",
             &["t.dm:-4", "t.usr.id:cGllcw~~", "t.ref:http://shop.example"],
@@ -114,13 +130,19 @@ fn changes_decision(maker: &str) {
     let list = "_dd.p.usr.id=cGllcw==,_dd.p.ref=http://shop.example,_dd.p.tid=31c0a9e5f7d24b68";
     let fields = ["t.usr.id:cGllcw~~", "t.ref:http://shop.example"];
     for not_kept in ["0", "-1"] {
-        let hop = by_w3c(SAMPLED, &format!("acme=1,dd=s:{not_kept};t.dm:{maker};{tags}"));
+        let hop = by_w3c(
+            SAMPLED,
+            &format!("acme=1,dd=s:{not_kept};t.dm:{maker};{tags}"),
+        );
         goes_on(&hop, 1);
         let fields = ["t.dm:-0", fields[0], fields[1]];
         tells_tags(&hop, &format!("_dd.p.dm=-0,{list}"), &fields);
     }
     for kept in ["1", "2"] {
-        let hop = by_w3c(NOT_SAMPLED, &format!("acme=1,dd=s:{kept};t.dm:{maker};{tags}"));
+        let hop = by_w3c(
+            NOT_SAMPLED,
+            &format!("acme=1,dd=s:{kept};t.dm:{maker};{tags}"),
+        );
         goes_on(&hop, 0);
         tells_tags(&hop, list, &fields);
     }

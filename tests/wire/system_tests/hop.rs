@@ -90,7 +90,11 @@ impl Hop {
     /// Members of the `tracestate` that goes out; the first is ours.
     #[track_caller]
     pub(super) fn state(&self) -> Vec<&str> {
-        let members: Vec<&str> = self.header("tracestate").unwrap_or_default().split(',').collect();
+        let members: Vec<&str> = self
+            .header("tracestate")
+            .unwrap_or_default()
+            .split(',')
+            .collect();
         assert!(members[0].starts_with("dd="), "{members:?}");
         members
     }
