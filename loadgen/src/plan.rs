@@ -80,6 +80,9 @@ pub const TASKS: &[Task] = &[
     task("/trace/nested/{depth}", 40, |rng| {
         format!("/trace/nested/{}", rng.u8(2..6))
     }),
+    task("/trace/linked/{event}", 10, |_| {
+        "/trace/linked/restocked".to_string()
+    }),
     task("/trace/fanout/{n}", 40, |rng| {
         format!("/trace/fanout/{}", rng.u8(2..9))
     }),

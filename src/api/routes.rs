@@ -176,6 +176,12 @@ pub const ROUTES: &[Route] = &[
         named!(tracing::fanout),
     ),
     route(
+        "/trace/linked/{event}",
+        "/trace/linked/restocked",
+        "two child spans, the second with a link to the first and a span event",
+        named!(tracing::linked),
+    ),
+    route(
         "/trace/downstream",
         "/trace/downstream",
         "a call of this API to itself: one trace across two requests",

@@ -102,6 +102,11 @@ def traces_please_datadogs_test_agent(test_agent, folder):
         status, body = get(f"{base}/test/trace_check/failures?return_all=true")
         judge("no check of the test agent fails", status == 200, body)
         traces = json.loads(get(f"{base}/test/session/traces")[1])
+        linked = [span for trace in traces for span in trace if span.get("span_links")]
+        judge("a span link arrives as one", len(linked) == 1 and linked[0]["span_links"][0]["span_id"] > 0, linked)
+        first = [trace[0] for trace in traces]
+        whole = all("_sampling_priority_v1" in span["metrics"] and span["meta"].get("_dd.p.tid") for span in first)
+        judge("each chunk begins with its priority and the upper half of its trace id", whole, first)
         judge("every observed route has a trace", len(traces) >= len(routes) - 2, len(traces))
         failed = [span for trace in traces for span in trace if span.get("error") == 1 and "http.status_code" in span["meta"]]
         keys = ("error.type", "error.message", "error.stack")

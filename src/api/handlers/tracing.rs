@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::api::segment::whole;
-use crate::api::{Fault, Services};
+use crate::api::{Fault, Refusal, Services};
 use crate::http::{Call, Client};
 use crate::server::{Params, Reply, Request};
-use crate::trace::{self, ErrorTags};
+use crate::trace::{self, ErrorTags, SpanEvent, SpanLink};
 
 const DEPTH_MAX: u64 = 100;
 const FANOUT_MAX: u64 = 1_000;
+const EVENT_BYTES_MAX: usize = 100;
 const DOWNSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
 const DOWNSTREAM_PATH: &str = "/trace/nested/2";
 
@@ -47,6 +48,33 @@ pub(in crate::api) fn fanout(_: &Services, _: &Request, p: &Params) -> Result<Re
     Ok(Reply::json(
         200,
         &json!({ "emitted": emitted(), "side_by_side": n }),
+    ))
+}
+
+pub(in crate::api) fn linked(services: &Services, _: &Request, p: &Params) -> Result<Reply, Fault> {
+    let event = p.value("event");
+    if event.len() > EVENT_BYTES_MAX {
+        let takes = format!("a name of at most {EVENT_BYTES_MAX} bytes");
+        return Err(Refusal::segment("event", event, takes).into());
+    }
+    let cause = trace::span("testapi.linked").resource("cause");
+    let (trace_id, span_id) = trace::active_ids().unwrap_or_default();
+    cause.finish();
+    let mut effect = trace::span("testapi.linked").resource("effect");
+    effect.add_link(SpanLink {
+        trace_id,
+        span_id,
+        attributes: vec![("reason".to_string(), "caused".to_string())],
+        ..SpanLink::default()
+    });
+    effect.add_event(SpanEvent {
+        name: event.to_string(),
+        unix_ns: services.clock.unix_ns(),
+        attributes: vec![("testapi.asked_for_by".to_string(), "/trace/linked".into())],
+    });
+    Ok(Reply::json(
+        200,
+        &json!({ "emitted": emitted(), "link": "to the first", "event": event }),
     ))
 }
 

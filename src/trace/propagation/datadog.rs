@@ -126,7 +126,7 @@ fn printable(text: &str) -> String {
 
 /// A list over the limit is not told at all: half a list would say something else.
 fn write_tags(context: &SpanContext, bytes_max: usize) -> (String, Option<&'static str>) {
-    let (mut list, mut error) = (String::new(), None);
+    let (mut list, mut error) = (String::with_capacity(64), None);
     for (key, value) in context
         .tags
         .iter()

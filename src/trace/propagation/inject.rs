@@ -15,7 +15,12 @@ pub struct Injected {
 impl Propagation {
     /// Writes a context, where it has both ids, and baggage, in each style asked for.
     pub fn inject(&self, context: &SpanContext, baggage: &[(String, String)]) -> Injected {
-        let mut injected = Injected::default();
+        // No style writes more than five.
+        let headers = Vec::with_capacity(4 * self.inject.len());
+        let mut injected = Injected {
+            headers,
+            error: None,
+        };
         let has_ids = context.trace_id as u64 != 0 && context.span_id != 0;
         let headers = &mut injected.headers;
         for style in self.inject.iter().copied() {

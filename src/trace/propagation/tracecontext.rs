@@ -1,5 +1,7 @@
 //! W3C Trace Context: `traceparent`, section 3.2, with Datadog's part of `tracestate`.
 
+use std::fmt::Write;
+
 use super::super::{Priority, SpanContext};
 use super::headers::{Headers, trimmed};
 use super::number::{is_trace_id, lower_hex};
@@ -69,10 +71,10 @@ pub(super) fn inject(context: &SpanContext, headers: &mut Vec<(&'static str, Str
         ..
     } = context;
     let sampled = u8::from(priority.is_some_and(Priority::keeps));
-    headers.push((
-        NAME,
-        format!("00-{trace_id:032x}-{span_id:016x}-{sampled:02x}"),
-    ));
+    let mut value = String::with_capacity(55);
+    // Writing to a text cannot fail.
+    let _ = write!(value, "00-{trace_id:032x}-{span_id:016x}-{sampled:02x}");
+    headers.push((NAME, value));
     tracestate::inject(context, headers);
 }
 

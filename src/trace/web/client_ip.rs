@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Headers that hold it, the first that is believed first (dd-trace-go, `internal/clientip/policy.go`; dd-trace-py,
-/// `ddtrace/contrib/internal/trace_utils.py`).
+/// Headers that hold it, the one to believe first in front (dd-trace-go,
+/// `internal/clientip/policy.go`; dd-trace-py, `ddtrace/contrib/internal/trace_utils.py`).
 const HEADERS: [&str; 10] = [
     "x-forwarded-for",
     "x-real-ip",
@@ -22,12 +22,13 @@ const VALUE_BYTES_MAX: usize = 4_096;
 /// Items read in one request, over all headers.
 const ITEMS_MAX: usize = 256;
 
-/// The address for `http.client_ip`: the first global one in the headers, from left to right; else the peer's, if
-/// that is global; else the first of any kind in the headers; else the peer's (dd-trace-go,
-/// `internal/clientip/clientip.go`). Where `custom` names a header, no other is looked at.
+/// The address for `http.client_ip`: the first global one in the headers, from left to right; else
+/// the peer's, if that is global; else the first of any kind in the headers; else the peer's
+/// (dd-trace-go, `internal/clientip/clientip.go`). Where `custom` names a header, no other is
+/// looked at.
 ///
-/// `header` gives each value of a header, or the only one as an `Option`. IPv4 inside IPv6 comes out as IPv4, as a
-/// socket that takes both would otherwise have two names for one client.
+/// `header` gives each value of a header, or the only one as an `Option`. IPv4 inside IPv6 comes
+/// out as IPv4: a socket that takes both would otherwise have two names for one client.
 pub fn client_ip<'a, I>(
     header: impl Fn(&str) -> I,
     custom: Option<&str>,
@@ -94,8 +95,8 @@ fn whole_items(value: &str) -> &str {
     }
 }
 
-/// The node of `for=node`, out of its quotes (RFC 7239, section 4). Unlike there, a port or brackets may stand
-/// without quotes: some proxies write them so.
+/// The node of `for=node`, out of its quotes (RFC 7239, section 4). Unlike there, a port or
+/// brackets may stand without quotes: some proxies write them so.
 fn forwarded_for(pair: &str) -> Option<&str> {
     let (name, node) = pair.split_once('=')?;
     let node = node.trim();
@@ -127,8 +128,8 @@ fn address(text: &str) -> Option<IpAddr> {
     .map(|ip| ip.to_canonical())
 }
 
-/// Whether the internet routes it to one host. As in dd-trace-go, without the range that providers and clusters
-/// share (RFC 6598); and without addresses that no host has.
+/// Whether the internet routes it to one host. As in dd-trace-go, without the range that providers
+/// and clusters share (RFC 6598); and without addresses that no host has.
 fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_global_v4(ip),

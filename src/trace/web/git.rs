@@ -1,7 +1,8 @@
 //! Where the source of this program is kept.
 
-/// The address of a repository without what would let others in: of `https://user:token@host/x` it leaves
-/// `https://host/x`. What is no URL, like `git@host:x`, stays as it is (dd-trace-go, `internal/gitmetadata.go`).
+/// The address of a repository without what would let others in: of `https://user:token@host/x` it
+/// leaves `https://host/x`. What is no URL, like `git@host:x`, stays as it is (dd-trace-go,
+/// `internal/gitmetadata.go`).
 pub fn repository_url(text: &str) -> String {
     let text = text.trim();
     let Some((scheme, rest)) = text

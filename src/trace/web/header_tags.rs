@@ -20,9 +20,10 @@ struct Row {
 }
 
 impl HeaderTags {
-    /// Reads `header` and `header:tag` items, and says what is wrong with those it leaves out. A tag's name may
-    /// hold blanks and colons, since a header's cannot; the last of two for one header stands. An item that
-    /// opens or ends with a colon gives no tag (system-tests, `tests/test_library_conf.py`).
+    /// Reads `header` and `header:tag` items, and says what is wrong with those it leaves out. A
+    /// tag's name may hold blanks and colons, since a header's cannot; the last of two for one
+    /// header stands. An item that opens or ends with a colon gives no tag (system-tests,
+    /// `tests/test_library_conf.py`).
     pub fn parse(text: &str) -> (HeaderTags, Vec<String>) {
         let items = text
             .split(',')
@@ -43,11 +44,6 @@ impl HeaderTags {
         (tags, problems)
     }
 
-    /// Whether no header becomes a tag.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// The headers of a request to look for, in lower case, and the tag of each.
     pub fn request_tags(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rows
@@ -55,9 +51,9 @@ impl HeaderTags {
             .map(|row| (row.header.as_str(), row.request_key.as_str()))
     }
 
-    /// The headers of an answer to look for, in lower case, and the tag of each. A tag that was named is the
-    /// same for a request and its answer; where both have the header, the answer's stands if it is set last, as
-    /// in dd-trace-py (`ddtrace/contrib/internal/trace_utils.py`).
+    /// The headers of an answer to look for, in lower case, and the tag of each. A tag that was
+    /// named is the same for a request and its answer; where both have the header, the answer's
+    /// stands if it is set last, as in dd-trace-py (`ddtrace/contrib/internal/trace_utils.py`).
     pub fn response_tags(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rows
             .iter()
@@ -71,7 +67,8 @@ impl Row {
             Some((header, tag)) => (header.trim(), Some(tag.trim())),
             None => (item, None),
         };
-        // A star alone means every header elsewhere: here each is named, so that each has its tag ready.
+        // A star alone means every header elsewhere: here each is named, so that each has its tag
+        // ready.
         if !is_header(header) || header == "*" || tag == Some("") {
             return None;
         }
@@ -106,8 +103,9 @@ fn key_part(header: &str) -> String {
         .collect()
 }
 
-/// What a tag says of a header: its value without the blanks around it; several values with commas between, as
-/// dd-trace-go (`instrumentation/httptrace/httptrace.go`) joins them. `None` where there is no such header.
+/// What a tag says of a header: its value without the blanks around it; several values with commas
+/// between, as dd-trace-go (`instrumentation/httptrace/httptrace.go`) joins them. `None` where
+/// there is no such header.
 pub fn header_value<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Cow<'a, str>> {
     let mut values = values.into_iter();
     let first = values.next()?;
@@ -153,7 +151,6 @@ mod tests {
             .collect();
         assert_eq!(tags.request_tags().collect::<Vec<_>>(), requests, "{rule}");
         assert_eq!(tags.response_tags().collect::<Vec<_>>(), answers, "{rule}");
-        assert_eq!(tags.is_empty(), expected.is_empty(), "{rule}");
         let takes = "takes the name of a header, or header:tag";
         let wrong: Vec<_> = wrong
             .iter()

@@ -1,10 +1,11 @@
-//! What a server span says of its request, and what services are called: settings and pure functions on text.
+//! What a server span says of its request, and what services are called: settings and pure
+//! functions on text.
 //!
-//! Invariants: no clock, environment or socket; the work grows with what is read, whatever a client sends;
-//! where a setting cannot be read, the answer names what is wrong and what is allowed.
+//! Invariants: no clock, environment or socket; the work grows with what is read, whatever a client
+//! sends; where a setting cannot be read, the answer names what is wrong and what is allowed.
 //!
-//! Follows dd-trace-go (`instrumentation/httptrace`, `internal/clientip`, `internal/normalizer`) and dd-trace-py
-//! (`ddtrace/contrib/internal/trace_utils.py`); each file says where it does not.
+//! Follows dd-trace-go (`instrumentation/httptrace`, `internal/clientip`, `internal/normalizer`)
+//! and dd-trace-py (`ddtrace/contrib/internal/trace_utils.py`); each file says where it does not.
 //!
 //! ```
 //! use testapi::trace::web::{HeaderTags, WebOptions, client_ip, header_value, push_url};
@@ -34,6 +35,7 @@ mod header_tags;
 mod options;
 mod query;
 mod redact;
+mod scan;
 mod service_mapping;
 mod statuses;
 

@@ -7,7 +7,8 @@ use super::{HeaderTags, QueryTag, Statuses};
 pub struct WebOptions {
     /// What `http.url` holds of the query.
     pub query: QueryTag,
-    /// Whether `http.client_ip` and `network.client.ip` are set. Off by default: an address is personal.
+    /// Whether `http.client_ip` and `network.client.ip` are set. Off by default: an address is
+    /// personal.
     pub client_ip: bool,
     /// The one header that holds the client's address, instead of those that proxies set.
     pub client_ip_header: Option<String>,
@@ -40,7 +41,7 @@ mod tests {
     fn the_default_is_that_of_other_tracers() {
         let options = WebOptions::default();
         assert_eq!(options.query, QueryTag::Redacted);
-        assert!(!options.client_ip && options.header_tags.is_empty());
+        assert!(!options.client_ip && options.header_tags == HeaderTags::default());
         let shown = [&options.server_errors, &options.client_errors].map(ToString::to_string);
         assert_eq!(shown, ["500-599", "400-499"]);
     }

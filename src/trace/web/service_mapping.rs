@@ -10,9 +10,10 @@ pub struct ServiceMapping {
 }
 
 impl ServiceMapping {
-    /// Reads `from:to` pairs, and says what is wrong with those it leaves out. Blanks part them where there is
-    /// no comma; the first colon parts a pair, the last of two for one service stands (dd-trace-go,
-    /// `internal/env.go`). A pair without a name on both sides is left out: a span needs a service.
+    /// Reads `from:to` pairs, and says what is wrong with those it leaves out. Blanks part them
+    /// where there is no comma; the first colon parts a pair, the last of two for one service
+    /// stands (dd-trace-go, `internal/env.go`). A pair without a name on both sides is left out: a
+    /// span needs a service.
     pub fn parse(text: &str) -> (ServiceMapping, Vec<String>) {
         let separator = if text.contains(',') { ',' } else { ' ' };
         let items = text
