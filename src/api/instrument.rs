@@ -142,14 +142,15 @@ impl Api {
         }
         let web = tracer.web();
         for (name, key) in web.header_tags.request_tags() {
-            if let Some(value) = header_value(request.header(name)) {
+            if let Some(value) = header_value(request.header_values(name)) {
                 entry.set_meta(key, value);
             }
         }
         if web.client_ip {
             let peer = request.peer().map(|peer| peer.ip());
             let header = web.client_ip_header.as_deref();
-            let client = client_ip(|name| request.header(name), header, peer);
+            let values = |name: &str| request.header_values(name).collect::<Vec<_>>();
+            let client = client_ip(values, header, peer);
             for (key, ip) in [("http.client_ip", client), ("network.client.ip", peer)] {
                 if let Some(ip) = ip {
                     entry.set_meta(key, ip.to_string());
@@ -164,7 +165,9 @@ impl Api {
         let host = request.header("host").unwrap_or("localhost");
         let mut url = String::new();
         let how = &self.services.tracer.web().query;
-        push_url(&mut url, cut(host), cut(request.target()), how);
+        push_url(&mut url, cut(host), request.target(), how);
+        // Not before: half a secret is not known for one.
+        url.truncate(url.floor_char_boundary(CLIENT_TEXT_BYTES_MAX));
         url
     }
 

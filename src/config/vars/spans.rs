@@ -65,7 +65,7 @@ pub(super) const VARS: &[Var] = &[
         name: "DD_TRACE_HTTP_URL_QUERY_STRING_ALLOWLIST",
         default: "",
         takes: "names of parameters, separated by commas",
-        help: "the only parameters of a query that http.url holds, redacted all the same",
+        help: "the only parameters of a query that http.url holds; they are not looked through for secrets",
         read: |s, v| set(&mut s.query.only, Some(words(v))),
     },
     Var {
@@ -109,7 +109,7 @@ pub(super) const VARS: &[Var] = &[
     Var {
         name: "DD_TRACE_BAGGAGE_TAG_KEYS",
         default: "user.id,account.id,session.id",
-        takes: "keys, separated by commas; * is all",
+        takes: "keys, separated by commas; * is all, nothing none",
         help: "keys of baggage that the entry span has as tags",
         read: |s, v| set(&mut s.trace.spans.baggage_tag_keys, Some(words(v))),
     },

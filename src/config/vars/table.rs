@@ -21,7 +21,10 @@ pub struct Var {
 }
 
 /// A setting for which an empty value is one. For all others it is as though nothing were said.
-pub(in crate::config) const MAY_BE_EMPTY: [&str; 1] = ["DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP"];
+pub(in crate::config) const MAY_BE_EMPTY: [&str; 2] = [
+    "DD_TRACE_BAGGAGE_TAG_KEYS",
+    "DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP",
+];
 
 const ROOMS: [&[Var]; 6] = [
     identity::VARS,

@@ -15,7 +15,7 @@ pub struct Injected {
 impl Propagation {
     /// Writes a context, where it has both ids, and baggage, in each style asked for.
     pub fn inject(&self, context: &SpanContext, baggage: &[(String, String)]) -> Injected {
-        // No style writes more than five.
+        // Datadog writes five, the others fewer.
         let headers = Vec::with_capacity(4 * self.inject.len());
         let mut injected = Injected {
             headers,
