@@ -79,8 +79,10 @@ fn change(span_id: u64, change: impl FnOnce(&mut Open)) {
 fn set_meta(span_id: u64, key: &str, value: &str) {
     running::owner(span_id, |local, at| match key {
         // As in other tracers: not a tag, but a person's word on the whole trace.
-        "manual.keep" | "manual.drop" if is_true(value) => {
-            local.decide_by_hand(key == "manual.keep");
+        "manual.keep" | "manual.drop" => {
+            if is_true(value) {
+                local.decide_by_hand(key == "manual.keep");
+            }
         }
         _ => local.buffers.open[at].meta.put_text(key, value),
     });

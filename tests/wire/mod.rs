@@ -10,5 +10,6 @@ mod log;
 mod prometheus;
 mod replay;
 mod rig;
+mod spans;
 mod system_tests;
 mod traces;

@@ -3,8 +3,8 @@
 //!
 //! Left out: `test_tags_appsec_enabled_sst011`, since there is no AppSec here.
 //!
-//! Where that file asks for what no public tracer does (its manifests list most of these cases as known
-//! bugs of all of them), the tests here hold what dd-trace-go and dd-trace-py do, and say so: a dropped
+//! Where that file asks for what few public tracers do (their manifests list most of these cases as known
+//! bugs), the tests here hold what dd-trace-go and dd-trace-py do, and say so: a dropped
 //! trace names no decision maker (sst001, 004, 006), the limiter's rate is told whenever it was asked (sst003,
 //! 005) and only then (sst009), a limit of 0 keeps none (sst008), and a limit without rate or rules limits
 //! nothing (sst010, against which stands `test_trace_rate_limit_without_trace_sample_rate`).

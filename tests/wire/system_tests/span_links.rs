@@ -3,7 +3,7 @@
 //! Left out: `test_span_started_with_link_v05`, since v0.5 is not sent.
 //!
 //! `test_span_link_propagated_sampling_decisions` asks that the decision behind a link decide the span that
-//! has it. Its manifests list that as missing in most tracers, "links do not influence the sampling decision
+//! has it. The manifests of several tracers list that as missing, "links do not influence the sampling decision
 //! of spans"; the test here holds that: the link tells the other's decision, and the span keeps its own.
 
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Fields, git and service names of spans: the cases of DataDog/system-tests,
 //! `tests/parametric/test_tracer.py`.
 //!
-//! Left out: `Test_TracerServiceNameSource` (`_dd.svc_src`, which its manifests ask of Java and Go alone) but
+//! Left out: `Test_TracerServiceNameSource` (`_dd.svc_src`, which its manifests ask of few tracers) but
 //! for the test that asks for nothing, and `Test_ProcessTags_ServiceName`, an experiment that is off unless
 //! DD_EXPERIMENTAL_PROPAGATE_PROCESS_TAGS_ENABLED says otherwise, which is not read here.
 
