@@ -150,6 +150,9 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::dogstatsd::{Address, Cardinality};
+    use crate::log::Level;
+    use crate::trace::Style;
+    use crate::trace::web::QueryTag;
 
     fn read(pairs: &[(&str, &str)]) -> Settings {
         let (settings, problems) = parse(pairs.iter().copied(), &|_| false);
@@ -338,9 +341,128 @@ mod tests {
             "TESTAPI_ENABLE_BACKLOG_METRIC=\"si\": takes true or false; kept false",
         );
         problem(
+            "DD_TRACE_SAMPLE_RATE",
+            "1.5",
+            "DD_TRACE_SAMPLE_RATE=\"1.5\": takes a number from 0 to 1; kept it unset",
+        );
+        problem(
+            "DD_TRACE_HTTP_SERVER_ERROR_STATUSES",
+            "500-600,x",
+            "DD_TRACE_HTTP_SERVER_ERROR_STATUSES=\"500-600,x\": takes statuses and ranges, separated by commas; kept 500-599",
+        );
+        problem(
+            "DD_TRACE_PROPAGATION_STYLE",
+            "jaeger",
+            "DD_TRACE_PROPAGATION_STYLE=\"jaeger\": takes datadog, tracecontext, b3, b3multi, baggage or none, separated by commas; kept datadog,tracecontext,baggage",
+        );
+        problem(
+            "DD_INSTRUMENTATION_TELEMETRY_ENABLED",
+            "true",
+            "DD_INSTRUMENTATION_TELEMETRY_ENABLED=\"true\": takes false alone: this tracer sends Datadog nothing about itself; kept false",
+        );
+        problem(
+            "DD_TRACE_SAMPLNG_RULE",
+            "[]",
+            "DD_TRACE_SAMPLNG_RULE is not read here; did you mean DD_TRACE_SAMPLING_RULES?",
+        );
+        problem(
             "DD_TRACE_AGENT_PROT",
             "1",
             "DD_TRACE_AGENT_PROT is not read here; did you mean DD_TRACE_AGENT_PORT?",
+        );
+    }
+
+    #[test]
+    fn a_bad_part_of_a_value_is_told_and_the_rest_holds() {
+        let parts = |name, value| {
+            let (settings, problems) = parse([(name, value)], &|_| false);
+            let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            assert_eq!(
+                settings.problems, problems,
+                "the start-up line repeats them"
+            );
+            (settings.trace(), texts)
+        };
+        let rules = r#"[{"service":"a","sample_rate":0.5},{"service":"b","sample_rate":7}]"#;
+        let (options, problems) = parts("DD_TRACE_SAMPLING_RULES", rules);
+        assert_eq!((options.sampling.rules.len(), problems.len()), (1, 1));
+        let told = &problems[0];
+        assert!(
+            told.starts_with("DD_TRACE_SAMPLING_RULES: ") && told.contains('7'),
+            "{told}"
+        );
+        let (options, problems) = parts("DD_SERVICE_MAPPING", "a:b,c");
+        assert_eq!(options.spans.service_mapping.get("a"), Some("b"));
+        let expected = "DD_SERVICE_MAPPING: \"c\": takes from:to, both names of services";
+        assert_eq!(problems, [expected]);
+        let (_, problems) = parts("DD_SPAN_SAMPLING_RULES_FILE", "/no/such/file");
+        let start = "DD_SPAN_SAMPLING_RULES_FILE: /no/such/file: ";
+        assert!(
+            problems.len() == 1 && problems[0].starts_with(start),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn what_concerns_one_value_has_a_rank() {
+        let styles = |pairs: &[(&str, &str)]| {
+            let propagation = read(pairs).trace().propagation;
+            let words = |styles: &[Style]| {
+                styles
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            };
+            (words(&propagation.extract), words(&propagation.inject))
+        };
+        let pair = |extract: &str, inject: &str| (extract.to_string(), inject.to_string());
+        let (otel, both) = (
+            ("OTEL_PROPAGATORS", "b3"),
+            ("DD_TRACE_PROPAGATION_STYLE", "datadog"),
+        );
+        let extract = ("DD_TRACE_PROPAGATION_STYLE_EXTRACT", "tracecontext");
+        assert_eq!(styles(&[otel]), pair("b3", "b3"));
+        assert_eq!(styles(&[both, otel]), pair("datadog", "datadog"));
+        assert_eq!(
+            styles(&[extract, both, otel]),
+            pair("tracecontext", "datadog")
+        );
+        let query = |pairs: &[(&str, &str)]| read(pairs).trace().web.query;
+        let (off, only) = (
+            ("DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP", ""),
+            ("DD_TRACE_HTTP_URL_QUERY_STRING_ALLOWLIST", "a, b"),
+        );
+        assert_eq!(query(&[]), QueryTag::Redacted);
+        assert_eq!(query(&[off]), QueryTag::AsIs);
+        assert_eq!(
+            query(&[off, only]),
+            QueryTag::Only(vec!["a".into(), "b".into()])
+        );
+        assert_eq!(
+            query(&[only, ("DD_HTTP_SERVER_TAG_QUERY_STRING", "no")]),
+            QueryTag::None
+        );
+        let names = [
+            ("OTEL_SERVICE_NAME", "a"),
+            ("DD_TAGS", "service:b"),
+            ("DD_SERVICE", "c"),
+        ];
+        for (pairs, name) in [(&names[..1], "a"), (&names[..], "c")] {
+            assert_eq!(read(pairs).identity().service, name);
+        }
+        let spans = |pairs: &[(&str, &str)]| read(pairs).trace().spans.partial_flush_spans;
+        let few = ("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", "7");
+        assert_eq!((spans(&[]), spans(&[few])), (Some(300), Some(7)));
+        assert_eq!(
+            spans(&[few, ("DD_TRACE_PARTIAL_FLUSH_ENABLED", "false")]),
+            None
+        );
+        let level = |pairs: &[(&str, &str)]| read(pairs).log().level_min;
+        let (debug, said) = (("DD_TRACE_DEBUG", "true"), ("TESTAPI_LOG_LEVEL", "error"));
+        assert_eq!(
+            (level(&[debug]), level(&[debug, said])),
+            (Level::Debug, Level::Error)
         );
     }
 
