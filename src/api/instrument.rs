@@ -71,7 +71,7 @@ impl Api {
         let method = method_word(request.method());
         services.families.in_flight.add(1.0);
         let url = self.url(request);
-        let mut entry = self.enter(request, (method, route), &url);
+        let mut entry = self.enter(request, (method, route), &url.text);
         // Not before the span's own start: no line or metric says that a request took longer than its span.
         let started_ns = services.clock.mono_ns();
         let watched = panics::watch(|| answer(services, request, found));
@@ -161,14 +161,20 @@ impl Api {
     }
 
     /// What telemetry says of where a request went: without what may be secret in its query.
-    fn url(&self, request: &Request) -> String {
-        let host = request.header("host").unwrap_or("localhost");
-        let mut url = String::new();
+    fn url(&self, request: &Request) -> Url {
+        let host = request.header("host").filter(|host| !host.is_empty());
+        let mut text = String::new();
         let how = &self.services.tracer.web().query;
-        push_url(&mut url, cut(host), request.target(), how);
-        // Not before: half a secret is not known for one.
-        url.truncate(url.floor_char_boundary(CLIENT_TEXT_BYTES_MAX));
-        url
+        let path_at = push_url(
+            &mut text,
+            host.map_or("localhost", cut),
+            request.target(),
+            how,
+        );
+        // Not before: half a secret is not known for one. The path has room whatever the host took.
+        let bytes_max = path_at + CLIENT_TEXT_BYTES_MAX;
+        text.truncate(text.floor_char_boundary(bytes_max));
+        Url { text, path_at }
     }
 
     fn record(&self, at: usize, key: SeriesKey, took_ns: u64) {
@@ -303,10 +309,16 @@ impl Series {
     }
 }
 
+/// Where a request went, as telemetry tells it.
+struct Url {
+    text: String,
+    path_at: usize,
+}
+
 /// What the access record says.
 struct Seen<'a> {
     request: &'a Request,
-    url: &'a str,
+    url: &'a Url,
     method: &'static str,
     route: &'static str,
     status: u16,
@@ -325,11 +337,7 @@ impl Seen<'_> {
             return;
         }
         // Whatever the client asked for, ids and status must fit the line.
-        let host_at = "http://".len();
-        let target_at = self.url[host_at..]
-            .find('/')
-            .map_or(host_at, |at| host_at + at);
-        let target = &self.url[target_at..];
+        let target = &self.url.text[self.url.path_at..];
         let agent = self.request.header("user-agent");
         let peer = self
             .request

@@ -49,11 +49,14 @@ impl Job for Health {
     }
 
     fn flush(&mut self, _why: Why) -> Result<(), FlushError> {
-        let now = Totals {
+        let mut now = Totals {
             counts: self.tracer.counts(),
             sampling: self.tracer.sampling(),
             ledger: self.tracer.ledger(),
         };
+        // Read in the middle of an end, this one may be a little less than before.
+        let started = &mut now.counts.spans_started;
+        *started = self.last.counts.spans_started.max(*started);
         for (name, tags, more) in growth(&self.last, &now) {
             let name = ["datadog.tracer.", name].concat();
             // What is not taken is counted by the client itself.

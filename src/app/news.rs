@@ -108,9 +108,6 @@ impl News {
     }
 
     fn say_of_tracer(&mut self, services: &Services, level: Level, line: String) {
-        if level < self.level_min {
-            return;
-        }
         say(services, "testapi.tracer", (level, &line));
         if self.no_log {
             self.untold.push_back(line);

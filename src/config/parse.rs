@@ -8,6 +8,7 @@ use std::path::Path;
 use super::settings::{DOGSTATSD_SOCKET, TRACE_SOCKET};
 use super::vars::MAY_BE_EMPTY;
 use super::{Settings, VARS};
+use crate::trace::web::repository_url;
 
 /// A value that was not taken, or a name that nobody reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,8 @@ pub fn parse<'a>(
         {
             problems.push(Problem::Value(
                 var.name,
-                value.to_string(),
+                // Whoever reads of it need not read a password.
+                repository_url(value),
                 var.takes,
                 var.default,
             ));
@@ -289,6 +291,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_bad_value_is_told_with_what_is_allowed_and_what_holds() {
         problem(
             "DD_TRACE_ENABLED",
@@ -308,7 +311,7 @@ mod tests {
         problem(
             "DD_TRACE_AGENT_TIMEOUT_SECONDS",
             "NaN",
-            "DD_TRACE_AGENT_TIMEOUT_SECONDS=\"NaN\": takes seconds, over 0 to 60; kept 2",
+            "DD_TRACE_AGENT_TIMEOUT_SECONDS=\"NaN\": takes seconds, 0.001 to 60; kept 2",
         );
         problem(
             "TESTAPI_DOGSTATSD_WINDOW",

@@ -42,6 +42,8 @@ pub struct Settings {
     pub(super) query: Query,
     pub(super) report_hostname: bool,
     pub(super) span_rules_file: Option<PathBuf>,
+    pub(super) service_said: bool,
+    pub(super) version_said: bool,
     pub(super) log_level_said: bool,
     pub(super) debug: bool,
     /// What is wrong with a part of a value whose rest was taken.
@@ -110,6 +112,8 @@ impl Default for Settings {
             },
             report_hostname: false,
             span_rules_file: None,
+            service_said: false,
+            version_said: false,
             log_level_said: false,
             debug: false,
             notes: Vec::new(),
@@ -301,6 +305,8 @@ impl Settings {
         for (key, value) in tags {
             match key.as_str() {
                 "env" if self.env.is_empty() => self.env = value,
+                "service" if !self.service_said => self.service = value,
+                "version" if !self.version_said => self.version = value,
                 _ if known(&key) => {}
                 _ => self.tags.push((key, value)),
             }

@@ -53,7 +53,9 @@ pub(super) fn window(text: &str) -> Option<Duration> {
 
 pub(super) fn seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
-    (seconds > 0.0 && seconds <= 60.0).then(|| Duration::from_secs_f64(seconds))
+    (0.001..=60.0)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
 }
 
 /// Split at the first colon; no colon is an empty value; an empty key is skipped.

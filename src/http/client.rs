@@ -1,11 +1,11 @@
 //! One exchange over TCP or a Unix socket.
 
-use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use super::error::{Error, READING, SENDING, WAITING};
 use super::message::{Chunked, Framing, Head, decode_chunked, decode_head, encode_head};
 use super::{Call, Response, Target};
 use crate::clock::Clock;
@@ -28,68 +28,6 @@ impl Default for Limits {
     }
 }
 
-/// Why there is no response.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// The host name is not known.
-    Resolve(Target, io::Error),
-    /// Nothing answers there.
-    Connect(Target, io::Error),
-    /// The deadline passed; holds what was being done.
-    Deadline(Target, &'static str),
-    /// The connection broke; holds what was being done.
-    Broken(Target, &'static str, io::Error),
-    /// The answer is not HTTP as RFC 9112 has it.
-    Malformed(Target, String),
-    /// The answer's body is longer than the limit, in bytes; the last is its status.
-    TooLarge(Target, usize, u16),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Resolve(target, error) => write!(f, "{target}: unknown host: {error}"),
-            Error::Connect(target, error) => write!(f, "{target}: cannot connect: {error}"),
-            Error::Deadline(target, doing) => write!(f, "{target}: deadline passed while {doing}"),
-            Error::Broken(target, doing, error) => write!(f, "{target}: {doing}: {error}"),
-            Error::Malformed(target, why) => write!(f, "{target}: {why}"),
-            Error::TooLarge(target, limit, status) => {
-                write!(f, "{target}: answered {status} with over {limit} bytes")
-            }
-        }
-    }
-}
-
-/// What is being done once the whole request has been written.
-const WAITING: &str = "waiting for the answer";
-const READING: &str = "reading the answer";
-
-impl Error {
-    /// Whether the peer may have the whole request, and may have done what it asks. Where it has not, to
-    /// send it again does nothing twice.
-    pub fn may_have_arrived(&self) -> bool {
-        match self {
-            Error::Resolve(..) | Error::Connect(..) => false,
-            Error::Deadline(_, doing) | Error::Broken(_, doing, _) => {
-                *doing == WAITING || *doing == READING
-            }
-            Error::Malformed(..) | Error::TooLarge(..) => true,
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Resolve(_, error) | Error::Connect(_, error) | Error::Broken(_, _, error) => {
-                Some(error)
-            }
-            _ => None,
-        }
-    }
-}
-
 /// Keeps one connection to one target. Connects with the first exchange, not before.
 #[derive(Debug)]
 pub struct Client {
@@ -98,6 +36,7 @@ pub struct Client {
     clock: Clock,
     limits: Limits,
     connection: Option<Stream>,
+    hand_overs: u32,
     head: String,
     received: Vec<u8>,
 }
@@ -122,6 +61,7 @@ impl Client {
             clock,
             limits,
             connection: None,
+            hand_overs: 0,
             head,
             received,
         }
@@ -145,6 +85,7 @@ impl Client {
             end_ns: self.clock.mono_ns().saturating_add(deadline_ns),
         };
         self.head.clear();
+        self.hand_overs = 0;
         encode_head(&mut self.head, call, &self.host);
         if let Some(kept) = self.connection.take() {
             match self.attempt(kept, call, &timer) {
@@ -154,6 +95,12 @@ impl Client {
         }
         let fresh = self.connect(&timer)?;
         self.attempt(fresh, call, &timer)
+    }
+
+    /// How often the last exchange wrote its request whole: twice where a kept connection broke before an
+    /// answer, and nobody knows whether the peer had read it.
+    pub fn hand_overs(&self) -> u32 {
+        self.hand_overs
     }
 
     fn connect(&self, timer: &Timer) -> Result<Stream, Error> {
@@ -194,7 +141,10 @@ impl Client {
     ) -> Result<Response, Error> {
         self.received.clear();
         let (head, is_sent) = match self.write(&mut stream, call, timer) {
-            Ok(()) => (self.read_head(&mut stream, timer)?, true),
+            Ok(()) => {
+                self.hand_overs += 1;
+                (self.read_head(&mut stream, timer)?, true)
+            }
             // One that refuses by the length alone answers and closes while the body is under way.
             Err(broken @ Error::Broken(..)) => match self.read_head(&mut stream, timer) {
                 Ok(head) => (head, false),
@@ -223,15 +173,15 @@ impl Client {
         let mut slices: Vec<IoSlice<'_>> = pieces.map(|piece| IoSlice::new(piece)).collect();
         let mut left = &mut slices[..];
         while !left.is_empty() {
-            let wait = self.wait(timer, "sending")?;
+            let wait = self.wait(timer, SENDING)?;
             let written = stream
                 .set_timeout(wait)
                 .and_then(|()| stream.write_vectored(left));
             match written {
-                Ok(0) => return Err(self.broken("sending", ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(self.broken(SENDING, ErrorKind::WriteZero.into())),
                 // At most 1,024 slices go out in one call; the rest follows in the next.
                 Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) => self.unless_passing(error, "sending")?,
+                Err(error) => self.unless_passing(error, SENDING)?,
             }
         }
         Ok(())

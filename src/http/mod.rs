@@ -17,9 +17,11 @@
 //! ```
 
 mod client;
+mod error;
 mod message;
 mod target;
 
-pub use client::{Client, Error, Limits};
+pub use client::{Client, Limits};
+pub use error::Error;
 pub use message::{Call, Response};
 pub use target::{ParseTargetError, Target};

@@ -67,12 +67,11 @@ impl Contact {
         };
         self.due_ns = now_ns.saturating_add(wait_ns);
         let response = outcome?;
-        if response.status == 200 {
-            self.info = info::read(&response.body);
-            self.state = response
-                .header("Datadog-Agent-State")
-                .unwrap_or("")
-                .to_string();
+        let is_info = response.status == 200;
+        self.info = is_info.then(|| info::read(&response.body)).flatten();
+        // The Agent tells it with its answers to payloads, and not here; others may.
+        if let Some(state) = response.header("Datadog-Agent-State") {
+            self.state = state.to_string();
         }
         self.payload_bytes_max = self.allowed();
         Ok(())
@@ -98,16 +97,17 @@ impl Contact {
 
     pub(super) fn see_state(&mut self, state: &str) {
         if self.state != state {
+            let is_first = self.state.is_empty();
             self.state = state.to_string();
-            self.ask_again();
+            if !is_first {
+                self.ask_again();
+            }
         }
     }
 
     /// Passes on what concerns those who make spans.
     pub(super) fn tell(&self, common: &Common) {
         common.told.set_payload_bytes_max(self.allowed());
-        if let Some(info) = &self.info {
-            common.told.set_info(info.clone());
-        }
+        common.told.set_info(self.info.clone());
     }
 }

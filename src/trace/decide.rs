@@ -30,8 +30,8 @@ impl Local {
 
     /// A person's word, over whatever was decided.
     pub(super) fn decide_by_hand(&mut self, keep: bool) {
-        let decision = self.decide().manual(keep);
-        self.fate.set(decision);
+        let before = self.fate.decided().unwrap_or_default();
+        self.fate.set(before.manual(keep));
     }
 
     pub(super) fn as_subject<R>(&self, span: &Open, see: impl FnOnce(&Subject<'_>) -> R) -> R {
@@ -61,7 +61,7 @@ impl Local {
         let caller = self.caller.as_ref();
         let mut tags = caller.map(|caller| caller.tags.clone()).unwrap_or_default();
         if !decision.mechanism.is_empty() {
-            tags.retain(|(key, _)| key != "_dd.p.dm");
+            tags.retain(|(key, _)| key != "_dd.p.dm" && key != "_dd.p.ksr");
             if decision.priority.keeps() {
                 tags.push(("_dd.p.dm".to_string(), decision.mechanism.to_string()));
             }
@@ -69,7 +69,6 @@ impl Local {
         if let Some(rate) = decision.knuth_rate() {
             let mut text = String::new();
             rate_text(rate, &mut text);
-            tags.retain(|(key, _)| key != "_dd.p.ksr");
             tags.push(("_dd.p.ksr".to_string(), text));
         }
         SpanContext {

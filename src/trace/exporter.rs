@@ -24,6 +24,8 @@ use crate::worker::{Carrier, FlushError, Ledger, Why};
 const STOP_BUDGET: Duration = Duration::from_millis(1_500);
 /// A payload that may have arrived is sent once more, no oftener: the Agent would count its spans twice.
 const TRIES_MAX: u32 = 2;
+/// One that cannot be sent whole is halved; a chunk alone is given up after so many times.
+const STALLS_MAX: u32 = 8;
 
 /// How one send ended.
 enum Sent {
@@ -180,7 +182,8 @@ impl Exporter {
         let response = match self.post(&batch.chunks, timeout) {
             Ok(response) => response,
             Err(error) => {
-                batch.tries += u32::from(error.may_have_arrived());
+                batch.tries += self.client.hand_overs();
+                batch.stalls += u32::from(error.was_sending());
                 return self.unanswered(batch, &error);
             }
         };
@@ -213,6 +216,8 @@ impl Exporter {
             }
             Verdict::Unsupported => {
                 self.contact.ask_again();
+                let error = format!("{}: takes no traces", self.options.agent);
+                self.common.told.set_unreachable(&error);
                 self.tell(Kind::Unsupported, || {
                     format!(
                         "takes no traces at /v0.4/traces: it answered {}",
@@ -236,8 +241,12 @@ impl Exporter {
     }
 
     fn unanswered(&mut self, batch: Batch, error: &Error) -> Sent {
-        if batch.tries >= TRIES_MAX {
+        if batch.tries >= TRIES_MAX || batch.stalls >= STALLS_MAX {
             self.give_up(batch, End::Unanswered);
+        } else if error.was_sending() && batch.chunks.len() > 1 {
+            // Shorter ones may come through, and must not wait behind what does not.
+            self.contact.take_less();
+            self.halve(batch);
         } else {
             self.put_back(batch);
         }
@@ -250,11 +259,10 @@ impl Exporter {
     }
 
     fn halve(&mut self, batch: Batch) {
-        let tries = batch.tries;
-        let (first, rest) = batch.chunks.halves();
-        for chunks in [rest, first] {
-            if !chunks.is_empty() {
-                self.held.put_back(Batch { chunks, tries });
+        let (first, rest) = batch.halves();
+        for half in [rest, first] {
+            if !half.chunks.is_empty() {
+                self.held.put_back(half);
             }
         }
     }

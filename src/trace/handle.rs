@@ -54,7 +54,6 @@ impl Handle {
             branch_of: Some(self.service.clone()),
             ..Local::new(self.shared.clone(), self.context.trace_id, first)
         };
-        self.shared.common.tally.callers.began();
         let entry = Entry::of(self.context.trace_id, local.entry_id);
         activate(local);
         entry

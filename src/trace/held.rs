@@ -12,6 +12,26 @@ pub(super) struct Batch {
     pub(super) chunks: Chunks,
     /// How often it was handed over without an answer that says what became of it.
     pub(super) tries: u32,
+    /// How often it could not even be sent whole.
+    pub(super) stalls: u32,
+}
+
+impl Batch {
+    /// Two halves of one that is too long.
+    pub(super) fn halves(self) -> (Batch, Batch) {
+        let Batch {
+            chunks,
+            tries,
+            stalls,
+        } = self;
+        let of = |chunks| Batch {
+            chunks,
+            tries,
+            stalls,
+        };
+        let (first, rest) = chunks.halves();
+        (of(first), of(rest))
+    }
 }
 
 #[derive(Debug)]
@@ -54,7 +74,10 @@ impl Held {
             }
             _ => {
                 let chunks = std::mem::replace(load, std::mem::take(&mut self.spare));
-                self.batches.push_back(Batch { chunks, tries: 0 });
+                self.batches.push_back(Batch {
+                    chunks,
+                    ..Batch::default()
+                });
             }
         }
         if self.bytes > self.bytes_max {
@@ -82,13 +105,9 @@ impl Held {
     pub(super) fn next(&mut self, bytes_max: usize) -> Option<Batch> {
         let mut batch = self.batches.pop_front()?;
         while batch.chunks.bytes().len() > bytes_max && batch.chunks.len() > 1 {
-            let tries = batch.tries;
-            let (first, chunks) = batch.chunks.halves();
-            self.batches.push_front(Batch { chunks, tries });
-            batch = Batch {
-                chunks: first,
-                tries,
-            };
+            let (first, rest) = batch.halves();
+            self.batches.push_front(rest);
+            batch = first;
         }
         self.bytes -= batch.chunks.bytes().len();
         Some(batch)

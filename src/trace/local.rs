@@ -9,6 +9,7 @@ use super::fate::Fate;
 use super::open::{Open, Text};
 use super::sampling::{Decision, rate_text};
 use super::spare::{Buffers, SPARE_BYTES_MAX, keep_buffers, keep_span, spare_buffers, spare_span};
+use super::tags::VALUE_BYTES_MAX;
 use super::tally::Class;
 use super::tracer::Shared;
 use super::{SpanContext, ids};
@@ -113,7 +114,8 @@ impl Local {
                 self.send(span, decision, now_ns);
                 self.buffers.finished.clear();
             }
-            None if finished.spans() >= SPANS_MAX || bytes > self.shared.payload_bytes_max() => {
+            // What is there leaves with the entry span, which has half a payload's room.
+            None if finished.spans() >= SPANS_MAX || is_long => {
                 self.shared.common.tally.callers.trace_too_long();
                 keep_span(span);
             }
@@ -124,7 +126,12 @@ impl Local {
     /// What the wire wants said in tags.
     fn ready(&self, span: &mut Open) {
         if !span.events.is_empty() && !self.shared.common.told.native_events() {
-            let json = event::to_json(&span.events);
+            let mut json = event::to_json(&span.events);
+            // A tag that is cut is no JSON any more.
+            while json.len() > VALUE_BYTES_MAX && span.events.pop().is_some() {
+                span.count_more("_dd.span_events.dropped");
+                json = event::to_json(&span.events);
+            }
             span.meta.put_text("events", &json);
             span.events.clear();
         }
@@ -177,6 +184,16 @@ impl Local {
         keep_buffers(self.buffers);
     }
 
+    /// Gives all of it up, counted.
+    pub(super) fn lose(self) {
+        let callers = &self.shared.common.tally.callers;
+        let spans = self.buffers.open.len() as u32 + self.buffers.finished.spans();
+        callers.abandoned();
+        callers.finished(spans);
+        callers.lost(spans);
+        callers.ended();
+    }
+
     /// Sends what is finished, this span in front.
     fn send(&mut self, mut first: Open, decision: Decision, now_ns: u64) {
         self.say_about_the_trace(&mut first, &decision);
@@ -187,10 +204,11 @@ impl Local {
             true => Class::Kept,
             false => Class::Dropped,
         };
-        shared.common.tally.callers.finished(spans);
-        let _ = OUT.try_with(|out| {
+        let callers = &shared.common.tally.callers;
+        callers.finished(spans);
+        let sent = OUT.try_with(|out| {
             let Ok(mut out) = out.try_borrow_mut() else {
-                return;
+                return callers.lost(spans);
             };
             out.clear();
             encode_array_head(&mut out, spans);
@@ -208,6 +226,9 @@ impl Local {
             }
             out.shrink_to(SPARE_BYTES_MAX);
         });
+        if sent.is_err() {
+            callers.lost(spans);
+        }
         keep_span(first);
     }
 
@@ -306,6 +327,8 @@ impl Local {
 
 fn say_decision(first: &mut Open, decision: &Decision) {
     if !decision.mechanism.is_empty() {
+        // A person may have overruled the caller's rate.
+        first.meta.remove("_dd.p.ksr");
         if decision.priority.keeps() {
             first.meta.put_text("_dd.p.dm", decision.mechanism);
         } else {

@@ -65,7 +65,7 @@ impl Open {
         }
     }
 
-    fn count_more(&mut self, key: &str) {
+    pub(super) fn count_more(&mut self, key: &str) {
         let count = self.metrics.number(key).unwrap_or(0.0);
         self.metrics.put_number(key, count + 1.0);
     }

@@ -12,12 +12,22 @@ const DEPTH_MAX: usize = 16;
 const IDLE_MAX: Duration = Duration::from_secs(600);
 
 thread_local! {
-    static ACTIVE: RefCell<Vec<Local>> = const { RefCell::new(Vec::new()) };
+    static ACTIVE: RefCell<All> = const { RefCell::new(All(Vec::new())) };
+}
+
+struct All(Vec<Local>);
+
+impl Drop for All {
+    /// The thread ends with traces that nobody ended. Their spans cannot be sent any more: the buffers of
+    /// this thread may be gone before this is.
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Local::lose);
+    }
 }
 
 /// Nothing where the thread is about to end, or where a caller's own code runs inside this room's.
 fn with_all<R>(see: impl FnOnce(&mut Vec<Local>) -> R) -> Option<R> {
-    let seen = ACTIVE.try_with(|all| all.try_borrow_mut().ok().map(|mut all| see(&mut all)));
+    let seen = ACTIVE.try_with(|all| all.try_borrow_mut().ok().map(|mut all| see(&mut all.0)));
     seen.ok().flatten()
 }
 
@@ -35,7 +45,10 @@ pub(super) fn activate(local: Local) {
         forgotten.shared.common.tally.callers.abandoned();
         forgotten.finish();
     }
-    with_all(|all| all.push(local));
+    let shared = local.shared.clone();
+    if with_all(|all| all.push(local)).is_some() {
+        shared.common.tally.callers.began();
+    }
 }
 
 /// Ends the trace of this entry span, whether or not it is the innermost.

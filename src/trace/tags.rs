@@ -3,7 +3,7 @@
 use super::encode::{cut, push_number, push_text, read_number, read_text};
 
 const KEY_BYTES_MAX: usize = 200;
-const VALUE_BYTES_MAX: usize = 25_000;
+pub(super) const VALUE_BYTES_MAX: usize = 25_000;
 /// What no payload holds is not kept: the chunk is given up for its size and counted.
 const BYTES_MAX: usize = 26 << 20;
 

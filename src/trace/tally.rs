@@ -47,6 +47,7 @@ pub(super) struct Callers {
     too_large: AtomicU64,
     trace_too_long: AtomicU64,
     abandoned: AtomicU64,
+    lost: AtomicU64,
 }
 
 /// Counted by the exporter's thread.
@@ -156,6 +157,11 @@ impl Callers {
         self.trace_too_long.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Spans whose thread ended before they did.
+    pub(super) fn lost(&self, spans: u32) {
+        self.lost.fetch_add(spans.into(), Ordering::Relaxed);
+    }
+
     pub(super) fn abandoned(&self) {
         self.abandoned.fetch_add(1, Ordering::Relaxed);
     }
@@ -192,7 +198,8 @@ impl Tally {
         let callers = &self.callers;
         let (full, stopped) = (read(&callers.queue_full), read(&callers.stopped));
         let (too_large, too_long) = (read(&callers.too_large), read(&callers.trace_too_long));
-        let refused = full + stopped + too_large;
+        let lost = read(&callers.lost);
+        let refused = full + stopped + too_large + lost;
         let sent = read(&self.thread.sent);
         let mut dropped = vec![("queue_full", full), ("stopped", stopped)];
         for ((reason, end), counter) in ENDS.iter().zip(&self.thread.ends) {
@@ -200,6 +207,7 @@ impl Tally {
             dropped.push((reason, read(counter) + early));
         }
         dropped.push(("trace_too_long", too_long));
+        dropped.push(("thread_ended", lost));
         let offered = read(&self.callers.offered);
         let queued = offered.saturating_sub(taken + refused);
         Ledger {

@@ -68,10 +68,10 @@ impl Told {
         self.keep_rate.store(rate.to_bits(), Ordering::Relaxed);
     }
 
-    pub(super) fn set_info(&self, info: AgentInfo) {
-        self.native_events
-            .store(info.span_events, Ordering::Relaxed);
-        self.lock().info = Some(info);
+    pub(super) fn set_info(&self, info: Option<AgentInfo>) {
+        let takes_events = info.as_ref().is_some_and(|info| info.span_events);
+        self.native_events.store(takes_events, Ordering::Relaxed);
+        self.lock().info = info;
     }
 
     pub(super) fn set_reachable(&self) {

@@ -133,7 +133,6 @@ impl Tracer {
             }
         };
         (local.caller, local.baggage) = (parent, baggage);
-        shared.common.tally.callers.began();
         let entry = Entry::of(local.trace_id, local.entry_id);
         activate(local);
         entry

@@ -70,9 +70,10 @@ impl Commons {
             .filter(|(key, _)| !key.starts_with("dd.internal."));
         let is_git = |key: &str| key == "git.repository_url" || key == "git.commit.sha";
         let global = global.filter(|(key, _)| !is_git(key));
-        tags.extend(global.map(|(key, value)| (key.as_str(), value.as_str())));
-        tags.retain(|(key, value)| !value.is_empty() || !["env", "version"].contains(key));
-        let every = CommonTags::new(&tags, &[]);
+        let global = global.map(|(key, value)| (key.as_str(), value.as_str()));
+        tags.retain(|(_, value)| !value.is_empty());
+        let every: Vec<_> = tags.iter().copied().chain(global.clone()).collect();
+        let every = CommonTags::new(&every, &[]);
         tags.push(("language", "rust"));
         tags.push(("runtime-id", &identity.runtime_id));
         let found = [
@@ -82,6 +83,8 @@ impl Commons {
         ];
         tags.extend(found.into_iter().filter(|(_, value)| !value.is_empty()));
         let numbers = [("process_id", f64::from(identity.process_id))];
+        // Last, should there be too many.
+        tags.extend(global);
         let first = CommonTags::new(&tags, &numbers);
         Commons { every, first }
     }

@@ -108,7 +108,7 @@ impl<L> Tray<L> {
     }
 
     /// The same within a bound of the item's own, below the tray's: what it leaves free is for items
-    /// that are worth more.
+    /// that are worth more. An empty tray has room for each.
     ///
     /// # Errors
     /// As [`Tray::offer`].
@@ -125,7 +125,7 @@ impl<L> Tray<L> {
         let holds = held.saturating_add(bytes);
         let dropped = if slot.closed {
             Some((&callers.dropped_stopped, Dropped::Stopped))
-        } else if holds > bytes_max.min(self.limits.bytes_max) {
+        } else if holds > self.limits.bytes_max || (held > 0 && holds > bytes_max) {
             Some((&callers.dropped_full, Dropped::Full))
         } else {
             None
@@ -325,6 +325,11 @@ mod tests {
         assert_eq!((offer(3), offer(usize::MAX)), (Ok(()), Ok(())));
         assert_eq!(tray.flush(DEADLINE), Ok(()));
         assert_eq!(seen.try_recv(), Ok((vec![1; 4], Why::Asked)));
+        assert_eq!(
+            [offer(0), offer(0)],
+            [Ok(()), Err(Dropped::Full)],
+            "one fits an empty tray"
+        );
     }
 
     #[test]

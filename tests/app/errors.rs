@@ -268,3 +268,19 @@ fn the_list_of_routes_comes_as_json_too() {
     assert_eq!(routes, expected);
     assert_eq!(body["nothing else"], Value::Null);
 }
+
+#[test]
+fn a_host_that_names_nothing_fails_nobody() {
+    let spans = served(|program| {
+        let to = program.address();
+        for host in ["", "x@", "@"] {
+            let reply = ask(to, "GET /status/200 HTTP/1.1", &[("Host", host)], b"");
+            assert_eq!(reply.status, 200, "{host:?}");
+        }
+    });
+    let urls: Vec<&str> = spans.iter().map(|span| span.tag("http.url")).collect();
+    assert_eq!(
+        urls,
+        ["http://localhost/status/200", "/status/200", "/status/200"]
+    );
+}

@@ -31,6 +31,7 @@ fn one<'a>(chunks: &'a [Vec<Span>], name: &str) -> &'a Span {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one trace, looked at from all sides")]
 fn another_thread_has_a_chunk_of_its_own_under_one_decision() {
     let rig = Rig::of(&[("DD_SERVICE", "shop"), ("DD_TRACE_SAMPLE_RATE", "1")]);
     let headers = [
@@ -273,5 +274,117 @@ fn a_person_overrules_a_caller_and_a_tag_is_as_good_as_a_call() {
             "{key}"
         );
         assert_eq!(root.tag(key), "", "it is no tag");
+    }
+}
+
+#[test]
+fn a_thread_that_ends_before_its_trace_loses_no_span_unseen() {
+    let rig = Rig::of(&[]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            mem::forget(rig.tracer.enter(entry("forgotten")));
+            trace::span("child").finish();
+            mem::forget(trace::span("open"));
+        });
+    });
+    let (ledger, counts) = (rig.tracer.ledger(), rig.tracer.counts());
+    assert!(
+        ledger.balances() && ledger.dropped.contains(&("thread_ended", 3)),
+        "{ledger:?}"
+    );
+    assert_eq!(
+        (
+            counts.spans_started,
+            counts.spans_finished,
+            counts.traces_abandoned
+        ),
+        (3, 3, 1)
+    );
+}
+
+#[test]
+fn what_a_person_keeps_takes_nothing_from_the_rate_limit() {
+    let rig = Rig::of(&[("DD_TRACE_SAMPLE_RATE", "1"), ("DD_TRACE_RATE_LIMIT", "1")]);
+    let mut kept = rig.tracer.enter(entry("kept"));
+    kept.keep_trace();
+    let handle = trace::handle().unwrap();
+    handle.span("branch").finish();
+    kept.finish();
+    rig.tracer.enter(entry("next")).finish();
+    let chunks = rig.chunks();
+    assert_eq!(one(&chunks, "next").metric("_dd.limit_psr"), Some(1.0));
+    for name in ["kept", "branch"] {
+        let span = one(&chunks, name);
+        assert_eq!(
+            (span.tag("_dd.p.dm"), span.tag("_dd.p.ksr")),
+            ("-4", ""),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_long_trace_that_may_not_leave_in_parts_is_cut_and_the_rest_arrives() {
+    let rig = Rig::of(&[("DD_TRACE_PARTIAL_FLUSH_ENABLED", "false")]);
+    let root = rig.tracer.enter(entry("root"));
+    let text = "x".repeat(25_000);
+    for _ in 0..250 {
+        trace::span("row").set_meta("text", &text);
+    }
+    root.finish();
+    let spans: usize = rig.chunks().iter().map(Vec::len).sum();
+    let ledger = rig.tracer.ledger();
+    assert!(spans > 80 && ledger.balances(), "{ledger:?}");
+    let long = ledger
+        .dropped
+        .iter()
+        .find(|(reason, _)| *reason == "trace_too_long");
+    assert_eq!(
+        (ledger.sent, long.unwrap().1),
+        (spans as u64, 251 - spans as u64)
+    );
+}
+
+#[test]
+fn events_in_a_tag_are_json_however_many() {
+    let rig = Rig::of(&[]);
+    let mut root = rig.tracer.enter(entry("root"));
+    for _ in 0..100 {
+        let name = "e".repeat(300);
+        root.add_event(SpanEvent {
+            name,
+            ..SpanEvent::default()
+        });
+    }
+    root.finish();
+    let chunks = rig.chunks();
+    let root = one(&chunks, "root");
+    let events: Vec<serde_json::Value> = serde_json::from_str(root.tag("events")).unwrap();
+    let dropped = root.metric("_dd.span_events.dropped").unwrap() as usize;
+    assert!(
+        events.len() > 50 && events.len() + dropped == 100,
+        "{}",
+        events.len()
+    );
+}
+
+#[test]
+fn an_agent_is_asked_again_when_it_changes_and_not_before() {
+    let rig = Rig::of(&[]);
+    let looks = || {
+        rig.agent
+            .seen()
+            .requests
+            .iter()
+            .filter(|request| request.is_look())
+            .count()
+    };
+    for (state, expected) in [("a", 1), ("a", 1), ("b", 1), ("b", 2), ("b", 2)] {
+        rig.agent.answer_next(&format!(
+            "200 OK\r\nDatadog-Agent-State: {state}\r\n\r\n{{}}"
+        ));
+        rig.tracer.enter(entry("root")).finish();
+        rig.chunks();
+        assert_eq!(looks(), expected, "{state}");
     }
 }

@@ -183,9 +183,9 @@ fn every_field_of_every_span_arrives() {
             ("_dd.p.tid", &format!("{high:016x}")),
             ("env", "dev"),
             ("version", "1.2"),
-            ("team", "a"),
             ("language", "rust"),
             ("runtime-id", RUNTIME),
+            ("team", "a"),
         ]),
         metrics: metrics(&[
             ("_dd.top_level", 1.0),

@@ -9,14 +9,20 @@ pub(super) const VARS: &[Var] = &[
         default: "",
         takes: "a name",
         help: "as DD_SERVICE, which wins",
-        read: |s, v| set(&mut s.service, Some(v.to_string())),
+        read: |s, v| {
+            s.service_said = true;
+            set(&mut s.service, Some(v.to_string()))
+        },
     },
     Var {
         name: "DD_SERVICE",
         default: "testapi",
         takes: "a name",
         help: "service of every span, metric and log line",
-        read: |s, v| set(&mut s.service, Some(v.to_string())),
+        read: |s, v| {
+            s.service_said = true;
+            set(&mut s.service, Some(v.to_string()))
+        },
     },
     Var {
         name: "DD_ENV",
@@ -30,7 +36,10 @@ pub(super) const VARS: &[Var] = &[
         default: env!("CARGO_PKG_VERSION"),
         takes: "a version",
         help: "version tag of everything",
-        read: |s, v| set(&mut s.version, Some(v.to_string())),
+        read: |s, v| {
+            s.version_said = true;
+            set(&mut s.version, Some(v.to_string()))
+        },
     },
     Var {
         name: "DD_TAGS",

@@ -152,7 +152,7 @@ pub(super) const VARS: &[Var] = &[
         name: "DD_TRACE_LOG_LEVEL",
         default: "info",
         takes: "debug, info, warning, error or critical",
-        help: "lowest level at which the tracer tells of itself",
+        help: "lowest level at which the tracer tells of itself; the lines at the start have DD_TRACE_STARTUP_LOGS",
         read: |s, v| set(&mut s.tracer_level, v.parse().ok()),
     },
     Var {

@@ -123,11 +123,13 @@ impl Chosen {
         }
     }
 
-    /// Where the last Datadog span is the parent, there is nothing to say of it.
+    /// Where Datadog's own headers name the parent too, there is nothing to say of the last Datadog span. Where
+    /// W3C's stand alone, it is told as they have it (dd-trace-py, `ddtrace/propagation/http.py`).
     fn parent(self) -> SpanContext {
         let mut context = self.context;
         let told = context.datadog_parent_id;
-        context.datadog_parent_id = told.filter(|id| *id != context.span_id);
+        let is_alone = self.style == Style::TraceContext;
+        context.datadog_parent_id = told.filter(|id| is_alone || *id != context.span_id);
         context
     }
 
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_datadog_span_is_told_where_it_is_not_the_parent() {
+    fn the_last_datadog_span_is_told_where_datadogs_headers_do_not() {
         let six = "00-00000000000000000000000000000007-0000000000000006-01";
         let (ours, other) = ("dd=s:1;p:0000000000000006", "dd=p:0000000000000009");
         check_last("one caller", "6", (six, ours), (6, None));
@@ -314,7 +316,7 @@ mod tests {
         let context = read(&of("tracecontext"), &lines).parent.unwrap();
         assert_eq!(
             (context.span_id, context.datadog_parent_id),
-            (6, None),
+            (6, Some(6)),
             "W3C alone"
         );
     }

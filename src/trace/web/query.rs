@@ -22,8 +22,8 @@ pub enum QueryTag {
 /// what comes out, not what goes in: half a secret is not known as one.
 ///
 /// Names and passwords before the host are left out, and so is a scheme and host in `target`
-/// itself.
-pub fn push_url(out: &mut String, host: &str, target: &str, how: &QueryTag) {
+/// itself. Returns where in `out` the path begins.
+pub fn push_url(out: &mut String, host: &str, target: &str, how: &QueryTag) -> usize {
     let host = host.rsplit('@').next().unwrap_or(host);
     let target = below_host(target);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -32,6 +32,7 @@ pub fn push_url(out: &mut String, host: &str, target: &str, how: &QueryTag) {
         out.push_str("http://");
         out.push_str(host);
     }
+    let path_at = out.len();
     if !path.starts_with('/') {
         out.push('/');
     }
@@ -47,6 +48,7 @@ pub fn push_url(out: &mut String, host: &str, target: &str, how: &QueryTag) {
     if out.len() == url_bytes + 1 {
         out.truncate(url_bytes);
     }
+    path_at
 }
 
 /// Path and query of an absolute target (RFC 9112, section 3.2.2).
