@@ -236,7 +236,7 @@ fn text_field(out: &mut Vec<u8>, key: &[u8], value: &str) {
 
 fn number_field(out: &mut Vec<u8>, key: &[u8], value: u64) {
     out.extend_from_slice(key);
-    push(out, &value);
+    push_whole(out, value);
 }
 
 fn push(out: &mut Vec<u8>, value: &impl Serialize) {
@@ -245,9 +245,29 @@ fn push(out: &mut Vec<u8>, value: &impl Serialize) {
         .expect("a Vec takes every byte of a text or a number");
 }
 
+/// A whole number in its shortest form.
+fn push_whole(out: &mut Vec<u8>, value: u64) {
+    let bytes = value.to_be_bytes();
+    let (head, from) = match value {
+        0..=0x7f => return out.push(bytes[7]),
+        0x80..=0xff => (0xcc, 7),
+        0x100..=0xffff => (0xcd, 6),
+        0x1_0000..=0xffff_ffff => (0xce, 4),
+        // Most: ids and times.
+        _ => return push_9(out, 0xcf, bytes),
+    };
+    out.push(head);
+    out.extend_from_slice(&bytes[from..]);
+}
+
+fn push_9(out: &mut Vec<u8>, head: u8, bytes: [u8; 8]) {
+    let mut all = [head; 9];
+    all[1..].copy_from_slice(&bytes);
+    out.extend_from_slice(&all);
+}
+
 pub(super) fn push_number(out: &mut Vec<u8>, value: f64) {
-    out.push(0xcb);
-    out.extend_from_slice(&value.to_be_bytes());
+    push_9(out, 0xcb, value.to_be_bytes());
 }
 
 /// The text at the start of these bytes, where there is one; of what this file writes.
@@ -530,6 +550,19 @@ mod tests {
             ("", 0, ""),
         ] {
             assert_eq!(cut(text, max), kept);
+        }
+    }
+
+    #[test]
+    fn a_whole_number_takes_the_shortest_form() {
+        for bits in 0..=63 {
+            let power = 1_u64 << bits;
+            for value in [0, power - 1, power, power + 1, u64::MAX] {
+                let (mut out, mut expected) = (Vec::new(), Vec::new());
+                push_whole(&mut out, value);
+                push(&mut expected, &value);
+                assert_eq!(out, expected, "{value}");
+            }
         }
     }
 

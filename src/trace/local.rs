@@ -44,7 +44,7 @@ thread_local! {
 
 impl Local {
     /// A trace whose entry span opens now.
-    pub(super) fn new(shared: Arc<Shared>, trace_id: u128, mut entry: Open) -> Local {
+    pub(super) fn new(shared: Arc<Shared>, trace_id: u128, mut entry: Box<Open>) -> Local {
         let (start_unix_ns, start_mono_ns) =
             (shared.common.clock.unix_ns(), shared.common.clock.mono_ns());
         entry.span_id = ids::new_span_id(start_mono_ns);
@@ -137,7 +137,7 @@ impl Local {
         }
     }
 
-    fn add(&mut self, mut span: Open, now_ns: u64) {
+    fn add(&mut self, mut span: Box<Open>, now_ns: u64) {
         let mut finished = std::mem::take(&mut self.buffers.finished);
         let from = finished.len_bytes();
         let is_error = span.error;
@@ -195,7 +195,7 @@ impl Local {
     }
 
     /// Sends what is finished, this span in front.
-    fn send(&mut self, mut first: Open, decision: Decision, now_ns: u64) {
+    fn send(&mut self, mut first: Box<Open>, decision: Decision, now_ns: u64) {
         self.say_about_the_trace(&mut first, &decision);
         let (shared, finished) = (&*self.shared, &self.buffers.finished);
         let spans = finished.spans() + 1;
@@ -346,12 +346,26 @@ fn say_decision(first: &mut Open, decision: &Decision) {
         }
     }
     if let Some(rate) = decision.knuth_rate() {
-        let mut text = String::new();
-        rate_text(rate, &mut text);
-        first.meta.put_text("_dd.p.ksr", &text);
+        with_rate_text(rate, |text| first.meta.put_text("_dd.p.ksr", text));
     }
     let priority = f64::from(decision.priority.0);
     first.metrics.put_number("_sampling_priority_v1", priority);
+}
+
+/// One rate holds for most traces: it is written out where it is another than this thread's last.
+fn with_rate_text(rate: f64, see: impl FnOnce(&str)) {
+    thread_local! {
+        static LAST: RefCell<(f64, String)> = const { RefCell::new((f64::NAN, String::new())) };
+    }
+    let _ = LAST.try_with(|last| {
+        let (of, text) = &mut *last.borrow_mut();
+        if *of != rate {
+            text.clear();
+            rate_text(rate, text);
+            *of = rate;
+        }
+        see(text);
+    });
 }
 
 /// As `{:016x}`, without the machinery of formatting.

@@ -13,14 +13,19 @@ const TRACES_MAX: usize = 4;
 
 /// The memory of one trace.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "a span goes from list to list; boxed, it stays where it is"
+)]
 pub(super) struct Buffers {
-    pub(super) open: Vec<Open>,
+    pub(super) open: Vec<Box<Open>>,
     pub(super) finished: Finished,
 }
 
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "as above")]
 struct Spare {
-    spans: Vec<Open>,
+    spans: Vec<Box<Open>>,
     traces: Vec<Buffers>,
 }
 
@@ -36,13 +41,13 @@ fn with_spare<R>(see: impl FnOnce(&mut Spare) -> R) -> Option<R> {
     seen.ok().flatten()
 }
 
-pub(super) fn spare_span() -> Open {
+pub(super) fn spare_span() -> Box<Open> {
     with_spare(|spare| spare.spans.pop())
         .flatten()
         .unwrap_or_default()
 }
 
-pub(super) fn keep_span(mut span: Open) {
+pub(super) fn keep_span(mut span: Box<Open>) {
     span.clear();
     with_spare(|spare| {
         if spare.spans.len() < SPANS_MAX {
