@@ -12,4 +12,5 @@ mod replay;
 mod rig;
 mod spans;
 mod system_tests;
+mod trace_faults;
 mod traces;
