@@ -177,6 +177,8 @@ fn row_16_a_wall_clock_that_jumps_tears_no_trace_and_holds_no_tick() {
         ..patient(&agent.url())
     };
     let (tracer, _guard) = start_with(options, clock);
+    // Once it answers, its thread runs and has read the clock.
+    tracer.flush(DEADLINE).unwrap();
     let to = [START - 3_600 * SECOND, START + 86_400 * SECOND, 0, u64::MAX];
     for (number, wall) in to.into_iter().enumerate() {
         hand.set_unix_ns(START);
