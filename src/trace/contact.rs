@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::common::Common;
-use super::info::{self, AgentInfo};
+use super::agent_info::{self, AgentInfo};
+use super::joint::Joint;
 use super::options::Options;
 use crate::http::{Call, Client, Error};
 
@@ -68,7 +68,7 @@ impl Contact {
         self.due_ns = now_ns.saturating_add(wait_ns);
         let response = outcome?;
         let is_info = response.status == 200;
-        self.info = is_info.then(|| info::read(&response.body)).flatten();
+        self.info = is_info.then(|| agent_info::read(&response.body)).flatten();
         // The Agent tells it with its answers to payloads, and not here; others may.
         if let Some(state) = response.header("Datadog-Agent-State") {
             self.state = state.to_string();
@@ -106,8 +106,8 @@ impl Contact {
     }
 
     /// Passes on what concerns those who make spans.
-    pub(super) fn tell(&self, common: &Common) {
-        common.told.set_payload_bytes_max(self.allowed());
-        common.told.set_info(self.info.clone());
+    pub(super) fn tell(&self, joint: &Joint) {
+        joint.told.set_payload_bytes_max(self.allowed());
+        joint.told.set_info(self.info.clone());
     }
 }

@@ -15,9 +15,9 @@ impl Local {
         let decision = match (told, self.buffers.open.first()) {
             (Some(priority), _) => Decision::inherited(priority),
             (None, Some(entry)) => self.as_subject(entry, |subject| {
-                let now_ns = self.shared.common.clock.mono_ns();
+                let now_ns = self.shared.joint.clock.mono_ns();
                 self.shared
-                    .common
+                    .joint
                     .sampler
                     .decide(self.trace_id, now_ns, subject)
             }),

@@ -30,7 +30,7 @@ pub(super) struct WireSpan<'a> {
     pub(super) meta: &'a Tags,
     pub(super) metrics: &'a Tags,
     /// Tags that many spans say alike. Where the span says the same key, its own value stands.
-    pub(super) common: &'a CommonTags,
+    pub(super) common: &'a AlikeTags,
     pub(super) links: &'a [SpanLink],
     /// Empty where the Agent does not take events: they are a tag then.
     pub(super) events: &'a [SpanEvent],
@@ -38,7 +38,7 @@ pub(super) struct WireSpan<'a> {
 
 /// Tags encoded once for many spans.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CommonTags {
+pub(super) struct AlikeTags {
     meta: Tags,
     metrics: Tags,
 }
@@ -46,10 +46,10 @@ pub(super) struct CommonTags {
 /// What a span can say otherwise; see [`Tags::hidden_by`].
 const COMMON_KEYS_MAX: usize = 128;
 
-impl CommonTags {
+impl AlikeTags {
     /// The first of each key, up to 128.
-    pub(super) fn new(meta: &[(&str, &str)], metrics: &[(&str, f64)]) -> CommonTags {
-        let mut common = CommonTags::default();
+    pub(super) fn new(meta: &[(&str, &str)], metrics: &[(&str, f64)]) -> AlikeTags {
+        let mut common = AlikeTags::default();
         for (key, value) in meta {
             if common.meta.text(key).is_none() && common.meta.len() < COMMON_KEYS_MAX {
                 common.meta.put_text(key, value);
@@ -88,7 +88,7 @@ const fn short_text<const N: usize>(text: &str) -> [u8; N] {
 
 /// Appends one span.
 pub(super) fn encode_span(out: &mut Vec<u8>, span: &WireSpan<'_>) {
-    let CommonTags { meta, metrics } = span.common;
+    let AlikeTags { meta, metrics } = span.common;
     let (hidden_meta, hidden_metrics) =
         (meta.hidden_by(span.meta), metrics.hidden_by(span.metrics));
     let metrics_count = count(span.metrics, (metrics, hidden_metrics));
@@ -350,7 +350,7 @@ mod tests {
     /// The smallest span, changed as told, in msgpack.
     fn encoded<'a>(change: impl FnOnce(&mut WireSpan<'a>)) -> Vec<u8> {
         static NO_TAGS: LazyLock<Tags> = LazyLock::new(Tags::default);
-        static NOTHING_COMMON: LazyLock<CommonTags> = LazyLock::new(CommonTags::default);
+        static NOTHING_COMMON: LazyLock<AlikeTags> = LazyLock::new(AlikeTags::default);
         let mut span = WireSpan {
             service: "s",
             name: "n",
@@ -489,7 +489,7 @@ mod tests {
 
     #[test]
     fn what_many_spans_say_alike_gives_way_to_a_spans_own() {
-        let common = CommonTags::new(
+        let common = AlikeTags::new(
             &[("env", "dev"), ("a", "x"), ("env", "twice")],
             &[("pid", 7.0), ("inf", f64::INFINITY)],
         );

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::answer::{Verdict, excerpt, verdict};
 use super::chunks::Chunks;
-use super::common::Common;
 use super::contact::Contact;
 use super::encode::encode_array_head;
 use super::headers;
 use super::held::{Batch, Held};
+use super::joint::Joint;
 use super::keep_rate::KeepRate;
 use super::notices::Kind;
 use super::options::Options;
@@ -42,7 +42,7 @@ pub(super) struct Exporter {
     options: Options,
     client: Client,
     headers: Vec<(&'static str, String)>,
-    common: Arc<Common>,
+    joint: Arc<Joint>,
     held: Held,
     contact: Contact,
     rates_version: String,
@@ -55,15 +55,15 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
-    pub(super) fn new(options: Options, identity: &Identity, common: Arc<Common>) -> Exporter {
-        let client = Client::new(options.agent.clone(), common.clock.clone());
+    pub(super) fn new(options: Options, identity: &Identity, joint: Arc<Joint>) -> Exporter {
+        let client = Client::new(options.agent.clone(), joint.clock.clone());
         Exporter {
             client,
             headers: headers::of(identity),
             held: Held::new(options.held_bytes_max()),
             contact: Contact::new(&options),
             options,
-            common,
+            joint,
             rates_version: "0".to_string(),
             pause: Pause::default(),
             keep_rate: KeepRate::default(),
@@ -73,7 +73,7 @@ impl Exporter {
     }
 
     fn send_all(&mut self, why: Why) -> Result<(), FlushError> {
-        let started_ns = self.common.clock.mono_ns();
+        let started_ns = self.joint.clock.mono_ns();
         if matches!(why, Why::Tick | Why::Full) && !self.pause.is_over(started_ns) {
             return Err(FlushError::new(&self.last_error));
         }
@@ -86,7 +86,7 @@ impl Exporter {
         }
         let mut trouble = None;
         while let Some(batch) = self.held.next(self.contact.payload_bytes_max()) {
-            let left_ns = end_ns.saturating_sub(self.common.clock.mono_ns());
+            let left_ns = end_ns.saturating_sub(self.joint.clock.mono_ns());
             let timeout = self.options.timeout.min(Duration::from_nanos(left_ns));
             match self.send(batch, timeout) {
                 Sent::Fine => {}
@@ -101,7 +101,7 @@ impl Exporter {
     /// follows, which every Agent answers: so the user hears of a wrong address at the start, and of an
     /// Agent that is back, without a single request.
     fn make_contact(&mut self) -> Result<(), FlushError> {
-        let now_ns = self.common.clock.mono_ns();
+        let now_ns = self.joint.clock.mono_ns();
         if self.contact.is_due(now_ns) {
             let asked = self
                 .contact
@@ -111,9 +111,9 @@ impl Exporter {
             {
                 return Err(self.unreachable(error.to_string(), None));
             }
-            self.contact.tell(&self.common);
+            self.contact.tell(&self.joint);
         }
-        if !self.held.is_empty() || self.common.told.is_reachable() {
+        if !self.held.is_empty() || self.joint.told.is_reachable() {
             return Ok(());
         }
         match self.post(&Chunks::default(), self.options.timeout) {
@@ -136,8 +136,8 @@ impl Exporter {
     }
 
     fn unreachable(&mut self, error: String, after: Option<Duration>) -> FlushError {
-        self.pause.lengthen(self.common.clock.mono_ns(), after);
-        self.common.told.set_unreachable(&error);
+        self.pause.lengthen(self.joint.clock.mono_ns(), after);
+        self.joint.told.set_unreachable(&error);
         self.last_error.clone_from(&error);
         FlushError::new(error)
     }
@@ -167,7 +167,7 @@ impl Exporter {
             }),
             outcome => outcome,
         };
-        let sends = &self.common.tally.thread.sends;
+        let sends = &self.joint.tally.thread.sends;
         match &outcome {
             Ok(response) => {
                 let class = usize::from(response.status / 100).clamp(2, 5) - 2;
@@ -199,7 +199,7 @@ impl Exporter {
                 return Sent::Wait(error, after);
             }
             Verdict::TooLarge if batch.chunks.len() > 1 => {
-                add(&self.common.tally.thread.sends.splits, 1);
+                add(&self.joint.tally.thread.sends.splits, 1);
                 self.halve(batch);
                 return Sent::Fine;
             }
@@ -208,7 +208,7 @@ impl Exporter {
                 self.contact.take_less();
                 batch.tries += 1;
                 if batch.tries < TRIES_MAX {
-                    add(&self.common.tally.thread.sends.retries, 1);
+                    add(&self.joint.tally.thread.sends.retries, 1);
                     self.halve(batch);
                     return Sent::Fine;
                 }
@@ -217,7 +217,7 @@ impl Exporter {
             Verdict::Unsupported => {
                 self.contact.ask_again();
                 let error = format!("{}: takes no traces", self.options.agent);
-                self.common.told.set_unreachable(&error);
+                self.joint.told.set_unreachable(&error);
                 self.tell(Kind::Unsupported, || {
                     format!(
                         "takes no traces at /v0.4/traces: it answered {}",
@@ -254,7 +254,7 @@ impl Exporter {
     }
 
     fn put_back(&mut self, batch: Batch) {
-        add(&self.common.tally.thread.sends.retries, 1);
+        add(&self.joint.tally.thread.sends.retries, 1);
         self.held.put_back(batch);
     }
 
@@ -277,24 +277,24 @@ impl Exporter {
     }
 
     fn delivered(&mut self, batch: Batch) {
-        let sends = &self.common.tally.thread.sends;
+        let sends = &self.joint.tally.thread.sends;
         add(&sends.payloads, 1);
         add(&sends.payload_bytes, batch.chunks.bytes().len() as u64);
         add(&sends.payload_chunks, batch.chunks.len() as u64);
-        self.common.tally.delivered(batch.chunks.spans());
+        self.joint.tally.delivered(batch.chunks.spans());
         self.held.recycle(batch.chunks);
     }
 
     fn give_up(&mut self, batch: Batch, end: End) {
-        self.common.tally.ended(end, batch.chunks.spans());
+        self.joint.tally.ended(end, batch.chunks.spans());
         self.held.recycle(batch.chunks);
     }
 
     fn learn(&mut self, response: &Response) {
-        let now_ns = self.common.clock.mono_ns();
+        let now_ns = self.joint.clock.mono_ns();
         self.pause.end();
-        self.common.told.set_reachable();
-        self.common.sampler.learn(&response.body, now_ns);
+        self.joint.told.set_reachable();
+        self.joint.sampler.learn(&response.body, now_ns);
         if let Some(version) = response.header("Datadog-Rates-Payload-Version") {
             self.rates_version = version.to_string();
         }
@@ -304,25 +304,21 @@ impl Exporter {
     }
 
     fn tell(&self, kind: Kind, text: impl FnOnce() -> String) {
-        if self
-            .common
-            .notices
-            .is_due(kind, self.common.clock.mono_ns())
-        {
+        if self.joint.notices.is_due(kind, self.joint.clock.mono_ns()) {
             let text = format!("the agent at {} {}", self.options.agent, text());
-            self.common.notices.push(text);
+            self.joint.notices.push(text);
         }
     }
 
     /// Once a minute, what was lost since the last time.
     fn tell_of_losses(&mut self) {
-        let ledger = self.common.tally.ledger();
+        let ledger = self.joint.tally.ledger();
         let lost = ledger.dropped_total();
         let rate = self.keep_rate.next(ledger.offered, lost);
-        self.common.told.set_keep_rate(rate);
-        let now_ns = self.common.clock.mono_ns();
-        if lost > self.lost_told && self.common.notices.is_due(Kind::Lost, now_ns) {
-            self.common
+        self.joint.told.set_keep_rate(rate);
+        let now_ns = self.joint.clock.mono_ns();
+        if lost > self.lost_told && self.joint.notices.is_due(Kind::Lost, now_ns) {
+            self.joint
                 .notices
                 .push(losses(&ledger, lost - self.lost_told));
             self.lost_told = lost;
@@ -346,7 +342,7 @@ impl Carrier for Exporter {
     type Load = Chunks;
 
     fn carry(&mut self, load: &mut Chunks) {
-        self.held.take(load, &self.common.tally);
+        self.held.take(load, &self.joint.tally);
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {

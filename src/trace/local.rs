@@ -46,7 +46,7 @@ impl Local {
     /// A trace whose entry span opens now.
     pub(super) fn new(shared: Arc<Shared>, trace_id: u128, mut entry: Box<Open>) -> Local {
         let (start_unix_ns, start_mono_ns) =
-            (shared.common.clock.unix_ns(), shared.common.clock.mono_ns());
+            (shared.joint.clock.unix_ns(), shared.joint.clock.mono_ns());
         entry.span_id = ids::new_span_id(start_mono_ns);
         entry.start_mono_ns = start_mono_ns;
         let entry_id = entry.span_id;
@@ -71,10 +71,10 @@ impl Local {
     pub(super) fn open_span(&mut self, name: Text) -> Option<u64> {
         let open = &mut self.buffers.open;
         if open.len() >= SPANS_MAX as usize {
-            self.shared.common.tally.callers.trace_too_long();
+            self.shared.joint.tally.callers.trace_too_long();
             return None;
         }
-        let now_ns = self.shared.common.clock.mono_ns();
+        let now_ns = self.shared.joint.clock.mono_ns();
         let mut child = spare_span();
         child.name = name;
         child.span_id = ids::new_span_id(now_ns);
@@ -88,7 +88,7 @@ impl Local {
 
     /// Ends this child and all that it left open.
     pub(super) fn close_down_to(&mut self, at: usize) {
-        let now_ns = self.shared.common.clock.mono_ns();
+        let now_ns = self.shared.joint.clock.mono_ns();
         self.touched_ns = now_ns;
         while self.buffers.open.len() > at.max(1) {
             self.close_innermost(now_ns);
@@ -116,7 +116,7 @@ impl Local {
             }
             // What is there leaves with the entry span, which has half a payload's room.
             None if finished.spans() >= SPANS_MAX || is_long => {
-                self.shared.common.tally.callers.trace_too_long();
+                self.shared.joint.tally.callers.trace_too_long();
                 keep_span(span);
             }
             _ => self.add(span, now_ns),
@@ -125,7 +125,7 @@ impl Local {
 
     /// What the wire wants said in tags.
     fn ready(&self, span: &mut Open) {
-        if !span.events.is_empty() && !self.shared.common.told.native_events() {
+        if !span.events.is_empty() && !self.shared.joint.told.native_events() {
             let mut json = event::to_json(&span.events);
             // A tag that is cut is no JSON any more.
             while json.len() > VALUE_BYTES_MAX && span.events.pop().is_some() {
@@ -144,7 +144,7 @@ impl Local {
         finished.add(|out| self.encode(out, &span, (false, now_ns)), is_error);
         if let Some(rule) = self.span_rule(&span) {
             self.shared
-                .common
+                .joint
                 .sampler
                 .say_alone(rule, |key, number| span.metrics.put_number(key, number));
             finished.or_alone(from, rule, |out| self.encode(out, &span, (false, now_ns)));
@@ -154,7 +154,7 @@ impl Local {
     }
 
     fn span_rule(&self, span: &Open) -> Option<usize> {
-        let sampler = &self.shared.common.sampler;
+        let sampler = &self.shared.joint.sampler;
         if !sampler.has_span_rules() {
             return None;
         }
@@ -164,7 +164,7 @@ impl Local {
     /// Ends the trace here. What is still open ends with it.
     pub(super) fn finish(mut self) {
         let decision = self.decide();
-        let now_ns = self.shared.common.clock.mono_ns();
+        let now_ns = self.shared.joint.clock.mono_ns();
         while self.buffers.open.len() > 1 {
             self.close_innermost(now_ns);
         }
@@ -176,17 +176,17 @@ impl Local {
                 entry.metrics.put_number("_dd.top_level", 1.0);
             }
             Some(_) => {}
-            None => self.shared.common.sampler.count(&decision),
+            None => self.shared.joint.sampler.count(&decision),
         }
         self.ready(&mut entry);
-        self.shared.common.tally.callers.ended();
+        self.shared.joint.tally.callers.ended();
         self.send(entry, decision, now_ns);
         keep_buffers(self.buffers);
     }
 
     /// Gives all of it up, counted.
     pub(super) fn lose(self) {
-        let callers = &self.shared.common.tally.callers;
+        let callers = &self.shared.joint.tally.callers;
         let spans = self.buffers.open.len() as u32 + self.buffers.finished.spans();
         callers.abandoned();
         callers.finished(spans);
@@ -204,7 +204,7 @@ impl Local {
             true => Class::Kept,
             false => Class::Dropped,
         };
-        let callers = &shared.common.tally.callers;
+        let callers = &shared.joint.tally.callers;
         callers.finished(spans);
         let sent = OUT.try_with(|out| {
             let Ok(mut out) = out.try_borrow_mut() else {
@@ -212,7 +212,7 @@ impl Local {
             };
             out.clear();
             encode_array_head(&mut out, spans);
-            if decision.priority.keeps() || !shared.common.sampler.has_span_rules() {
+            if decision.priority.keeps() || !shared.joint.sampler.has_span_rules() {
                 self.encode(&mut out, &first, (true, now_ns));
                 self.offer((&out, finished.bytes()), spans, class);
             } else {
@@ -234,7 +234,7 @@ impl Local {
 
     /// A chunk that its own sampling drops, but whose spans may be kept one by one.
     fn encode_dropped(&self, out: &mut Vec<u8>, first: &mut Open, now_ns: u64) -> u64 {
-        let sampler = &self.shared.common.sampler;
+        let sampler = &self.shared.joint.sampler;
         let allowed = |rule: usize| sampler.span_allowed(rule, now_ns);
         let mut kept = 0;
         if let Some(rule) = self.span_rule(first)
@@ -251,14 +251,14 @@ impl Local {
         let shared = &self.shared;
         let bytes = first.len() + rest.len();
         if bytes > shared.payload_bytes_max() {
-            return shared.common.tally.callers.too_large(spans);
+            return shared.joint.tally.callers.too_large(spans);
         }
         let share = class.share_of(shared.queue_bytes_max);
         let laid = shared.exporter.offer_within(share, bytes, |chunks| {
             chunks.push(&[first, rest], spans, class);
         });
         if let Err(dropped) = laid {
-            shared.common.tally.callers.refused(dropped, spans);
+            shared.joint.tally.callers.refused(dropped, spans);
         }
     }
 
@@ -285,7 +285,7 @@ impl Local {
         }
         first
             .metrics
-            .put_number("_dd.tracer_kr", self.shared.common.told.keep_rate());
+            .put_number("_dd.tracer_kr", self.shared.joint.told.keep_rate());
     }
 
     fn encode(&self, out: &mut Vec<u8>, span: &Open, (is_first, now_ns): (bool, u64)) {

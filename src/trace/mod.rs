@@ -49,10 +49,10 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod agent_info;
 mod answer;
 mod baggage;
 mod chunks;
-mod common;
 mod contact;
 mod decide;
 mod encode;
@@ -64,7 +64,7 @@ mod handle;
 mod headers;
 mod held;
 mod ids;
-mod info;
+mod joint;
 mod keep_rate;
 mod local;
 mod notices;
@@ -85,10 +85,10 @@ mod tracer;
 pub mod web;
 mod who;
 
+pub use agent_info::AgentInfo;
 pub use baggage::{baggage, clear_baggage, remove_baggage, set_baggage};
 pub use event::{EventValue, SpanEvent};
 pub use handle::{Handle, handle};
-pub use info::AgentInfo;
 pub use options::{Options, SpanOptions};
 pub use propagation::{Behavior, Injected, Propagation, Style};
 pub use sampling::{Rule, SamplingCounts, SamplingOptions, SpanRule};

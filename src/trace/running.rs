@@ -42,12 +42,12 @@ pub(super) fn activate(local: Local) {
     })
     .flatten()
     {
-        forgotten.shared.common.tally.callers.abandoned();
+        forgotten.shared.joint.tally.callers.abandoned();
         forgotten.finish();
     }
     let shared = local.shared.clone();
     if with_all(|all| all.push(local)).is_some() {
-        shared.common.tally.callers.began();
+        shared.joint.tally.callers.began();
     }
 }
 

@@ -190,7 +190,7 @@ impl Entry {
     /// Time since the span was opened, in nanoseconds.
     pub fn elapsed_ns(&self) -> u64 {
         let elapsed = running::owner(self.span_id, |local, at| {
-            let now_ns = local.shared.common.clock.mono_ns();
+            let now_ns = local.shared.joint.clock.mono_ns();
             now_ns.saturating_sub(local.buffers.open[at].start_mono_ns)
         });
         elapsed.unwrap_or(0)

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::info::AgentInfo;
+use super::agent_info::AgentInfo;
 
 /// How the Agent was found the last time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chunks::Chunks;
-use super::common::Common;
 use super::exporter::Exporter;
 use super::ids::new_trace_id;
+use super::joint::Joint;
 use super::local::Local;
 use super::notices::Notices;
 use super::options::{Options, SpanOptions};
@@ -42,13 +42,13 @@ pub(super) struct Shared {
     pub(super) propagation: Propagation,
     pub(super) web: WebOptions,
     pub(super) exporter: Tray<Chunks>,
-    pub(super) common: Arc<Common>,
+    pub(super) joint: Arc<Joint>,
 }
 
 impl Shared {
     /// Longest chunk that can be sent.
     pub(super) fn payload_bytes_max(&self) -> usize {
-        self.common.told.payload_bytes_max()
+        self.joint.told.payload_bytes_max()
     }
 }
 
@@ -58,7 +58,7 @@ impl Shared {
 /// When the system refuses a thread.
 pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<(Tracer, Guard)> {
     let (service, env) = (&identity.service, &identity.env);
-    let common = Arc::new(Common {
+    let joint = Arc::new(Joint {
         sampler: Sampler::new(options.sampling.clone(), service, env),
         tally: Tally::default(),
         told: Told::new(options.payload_bytes_max()),
@@ -66,7 +66,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         clock: clock.clone(),
     });
     let (limits, told) = (options.limits(), options.clone());
-    let job = Exporter::new(options, identity, common.clone());
+    let job = Exporter::new(options, identity, joint.clone());
     let (exporter, guard) = start_tray("dd-trace", limits, clock, job)?;
     let shared = Shared {
         enabled: told.enabled,
@@ -76,7 +76,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         propagation: told.propagation,
         web: told.web,
         exporter,
-        common,
+        joint,
     };
     Ok((Tracer(Arc::new(shared)), guard))
 }
@@ -162,17 +162,17 @@ impl Tracer {
 
     /// What became of finished traces, by sampling.
     pub fn sampling(&self) -> SamplingCounts {
-        self.0.common.sampler.counts()
+        self.0.joint.sampler.counts()
     }
 
     /// What the tracer did so far.
     pub fn counts(&self) -> TraceCounts {
-        self.0.common.tally.counts()
+        self.0.joint.tally.counts()
     }
 
     /// Where every span went.
     pub fn ledger(&self) -> Ledger {
-        self.0.common.tally.ledger()
+        self.0.joint.tally.ledger()
     }
 
     /// Counters of the exporter's thread.
@@ -182,13 +182,13 @@ impl Tracer {
 
     /// How the Agent was found the last time.
     pub fn agent(&self) -> AgentState {
-        self.0.common.told.agent()
+        self.0.joint.told.agent()
     }
 
     /// What a person should hear of, the oldest first, each once: what the Agent refused and why, what was
     /// lost. At most one of a kind a minute.
     pub fn notice(&self) -> Option<String> {
-        self.0.common.notices.pop()
+        self.0.joint.notices.pop()
     }
 
     /// Sends what is finished and waits for the Agent's answer.

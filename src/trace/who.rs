@@ -1,6 +1,6 @@
 //! What every span of a process says alike, encoded once.
 
-use super::encode::CommonTags;
+use super::encode::AlikeTags;
 use super::options::SpanOptions;
 use super::web::ServiceMapping;
 use crate::identity::Identity;
@@ -13,15 +13,15 @@ pub(super) struct Who {
     /// What its spans are called, after the mapping.
     service: String,
     mapping: ServiceMapping,
-    own: Commons,
+    own: AlikeSets,
     /// For spans of another service than DD_SERVICE.
-    other: Commons,
+    other: AlikeSets,
 }
 
 #[derive(Clone, Debug)]
-struct Commons {
-    every: CommonTags,
-    first: CommonTags,
+struct AlikeSets {
+    every: AlikeTags,
+    first: AlikeTags,
 }
 
 impl Who {
@@ -35,9 +35,9 @@ impl Who {
         let version = ("version", identity.version.as_str());
         let base = ("_dd.base_service", base_service.as_str());
         Who {
-            own: Commons::new(identity, options, version),
+            own: AlikeSets::new(identity, options, version),
             // A version is one of DD_SERVICE, not of what it calls.
-            other: Commons::new(identity, options, base),
+            other: AlikeSets::new(identity, options, base),
             base_service,
             service,
             mapping,
@@ -53,15 +53,15 @@ impl Who {
     }
 
     /// Tags of a span of this service, as [`Who::service`] gives it; the first of a chunk has more.
-    pub(super) fn common(&self, service: &str, is_first: bool) -> &CommonTags {
+    pub(super) fn common(&self, service: &str, is_first: bool) -> &AlikeTags {
         let is_own = service == self.base_service;
-        let Commons { every, first } = if is_own { &self.own } else { &self.other };
+        let AlikeSets { every, first } = if is_own { &self.own } else { &self.other };
         if is_first { first } else { every }
     }
 }
 
-impl Commons {
-    fn new(identity: &Identity, options: &SpanOptions, own: (&str, &str)) -> Commons {
+impl AlikeSets {
+    fn new(identity: &Identity, options: &SpanOptions, own: (&str, &str)) -> AlikeSets {
         let mut tags = vec![("env", identity.env.as_str()), own];
         // Tags for the Agent itself go with DogStatsD, where it takes them out.
         let global = identity
@@ -73,7 +73,7 @@ impl Commons {
         let global = global.map(|(key, value)| (key.as_str(), value.as_str()));
         tags.retain(|(_, value)| !value.is_empty());
         let every: Vec<_> = tags.iter().copied().chain(global.clone()).collect();
-        let every = CommonTags::new(&every, &[]);
+        let every = AlikeTags::new(&every, &[]);
         tags.push(("language", "rust"));
         tags.push(("runtime-id", &identity.runtime_id));
         let found = [
@@ -85,7 +85,7 @@ impl Commons {
         let numbers = [("process_id", f64::from(identity.process_id))];
         // Last, should there be too many.
         tags.extend(global);
-        let first = CommonTags::new(&tags, &numbers);
-        Commons { every, first }
+        let first = AlikeTags::new(&tags, &numbers);
+        AlikeSets { every, first }
     }
 }

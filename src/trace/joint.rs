@@ -1,4 +1,4 @@
-//! What those who make spans and the thread that sends them have in common.
+//! What those who make spans and the thread that sends them share.
 
 use super::notices::Notices;
 use super::sampling::Sampler;
@@ -7,7 +7,7 @@ use super::told::Told;
 use crate::clock::Clock;
 
 #[derive(Debug)]
-pub(super) struct Common {
+pub(super) struct Joint {
     pub(super) clock: Clock,
     pub(super) sampler: Sampler,
     pub(super) tally: Tally,
