@@ -1,1 +1,1 @@
-//! Nothing to use; `cargo bench` runs `calls.rs`.
+//! Nothing to use; `cargo bench` runs `calls.rs` and `spans.rs`.
