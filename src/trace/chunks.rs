@@ -10,6 +10,9 @@ pub(super) struct Chunks {
     marks: Vec<Mark>,
 }
 
+/// Memory beyond what is held that is left as it is.
+const SLACK_BYTES_MAX: usize = 256 << 10;
+
 /// Where a chunk ends, and what it is.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
@@ -101,6 +104,13 @@ impl Chunks {
         });
         bytes.truncate(kept_end);
         (gone_bytes, gone_spans)
+    }
+
+    /// Gives memory back, where that is worth a copy.
+    pub(super) fn shrink(&mut self) {
+        if self.bytes.capacity() > self.bytes.len() + SLACK_BYTES_MAX {
+            self.bytes.shrink_to_fit();
+        }
     }
 
     /// Service and resource of the first span, for a chunk that is given up: who reads of it wants to know

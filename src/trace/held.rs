@@ -99,6 +99,10 @@ impl Held {
             }
         }
         self.batches.retain(|batch| !batch.chunks.is_empty());
+        // What was thinned out is to be free, too.
+        self.batches
+            .iter_mut()
+            .for_each(|batch| batch.chunks.shrink());
     }
 
     /// The oldest, no longer than that if its chunks allow; it is no longer held then.
