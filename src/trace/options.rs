@@ -19,8 +19,9 @@ pub struct Options {
     pub flush_interval: Duration,
     /// Over connect, write and read of one payload.
     pub timeout: Duration,
-    /// Bytes that wait: half for the thread that sends, half for the Agent. While it is away the oldest
-    /// traces go first; errors go last, and what its sampling drops goes before anything else.
+    /// Memory for bytes that wait: three eighths of it for the thread that sends, three for the Agent, and the
+    /// rest for what is between the two. While the Agent is away the oldest traces go first; errors go
+    /// last, and what their sampling drops goes before anything else.
     pub buffer_bytes_max: usize,
     /// Longest payload. The Agent takes 25 MiB, or what its `/info` says.
     pub payload_bytes_max: usize,
@@ -65,12 +66,12 @@ impl Options {
 
     /// For finished chunks that the thread has not taken in yet.
     pub(super) fn queue_bytes_max(&self) -> usize {
-        self.buffer_bytes_max / 2
+        self.buffer_bytes_max / 8 * 3
     }
 
     /// For those that it has, and that the Agent has not.
     pub(super) fn held_bytes_max(&self) -> usize {
-        self.buffer_bytes_max - self.queue_bytes_max()
+        self.buffer_bytes_max / 8 * 3
     }
 
     /// No longer than what may wait.

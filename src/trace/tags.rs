@@ -72,15 +72,8 @@ impl Tags {
     }
 
     fn value(&self, key: &str) -> Option<&[u8]> {
-        let key = cut(key, KEY_BYTES_MAX);
-        if self.marks & mark(key) == 0 {
-            return None;
-        }
-        let (_, value) = self.pairs.iter().find(|(start, value)| {
-            let encoded = &self.bytes[*start as usize..*value as usize];
-            encoded.ends_with(key.as_bytes()) && read_text(encoded) == Some(key)
-        })?;
-        self.bytes.get(*value as usize..)
+        let at = self.place(key)?;
+        self.bytes.get(self.pairs[at].1 as usize..)
     }
 
     /// The text of this key.
@@ -90,12 +83,22 @@ impl Tags {
 
     /// Takes a pair out.
     pub(super) fn remove(&mut self, key: &str) {
-        let mut encoded = Vec::new();
-        push_text(&mut encoded, cut(key, KEY_BYTES_MAX));
-        if let Some(at) = self.position(&encoded) {
+        if let Some(at) = self.place(key) {
             let end = self.bytes.len();
             self.take_out(at, end);
         }
+    }
+
+    /// Which pair has this key.
+    fn place(&self, key: &str) -> Option<usize> {
+        let key = cut(key, KEY_BYTES_MAX);
+        if self.marks & mark(key) == 0 {
+            return None;
+        }
+        self.pairs.iter().position(|(start, value)| {
+            let encoded = &self.bytes[*start as usize..*value as usize];
+            encoded.ends_with(key.as_bytes()) && read_text(encoded) == Some(key)
+        })
     }
 
     /// The number of this key.
