@@ -21,6 +21,8 @@ pub(super) struct News {
     logs_injection: bool,
     /// Nobody reads the log: what others have in it is told as well.
     no_log: bool,
+    /// The log says already that the Agent is not there.
+    diagnosed: bool,
     reachable: Option<bool>,
     counts: TraceCounts,
     untold: VecDeque<String>,
@@ -43,6 +45,7 @@ impl News {
             startup_logs: settings.startup_logs,
             debug: settings.is_debug(),
             logs_injection: settings.logs_injection,
+            diagnosed: false,
             no_log: log.file.is_none() && !log.stdout,
             reachable: None,
             counts: TraceCounts::default(),
@@ -103,7 +106,8 @@ impl News {
         let line = configuration(&self.options, &self.identity, (agent, &more));
         self.say_of_tracer(services, Level::Info, line);
         if let AgentState::Unreachable(error) = agent {
-            self.say_of_tracer(services, Level::Warn, diagnostics(&self.options, error));
+            self.say_of_tracer(services, Level::Warn, diagnostics(error));
+            self.diagnosed = true;
         }
     }
 
@@ -120,7 +124,10 @@ impl News {
                 "agent unreachable: {error}; requests are served all the same, telemetry is kept \
                  within its bounds and sent when an agent appears (DD_AGENT_HOST, DD_TRACE_AGENT_URL)"
             );
-            self.tell(services, Level::Warn, text);
+            match std::mem::take(&mut self.diagnosed) {
+                true => self.untold.push_back(text),
+                false => self.tell(services, Level::Warn, text),
+            }
         } else {
             let text = format!("agent reachable: {}", self.options.agent);
             self.tell(services, Level::Info, text);

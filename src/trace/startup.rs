@@ -106,12 +106,9 @@ fn of_spans(options: &Options) -> Map<String, Value> {
     }
 }
 
-/// The line for an Agent that is not there.
-pub fn diagnostics(options: &Options, error: &str) -> String {
-    format!(
-        "DATADOG TRACER DIAGNOSTICS Agent not reachable at {}: {error}",
-        options.agent
-    )
+/// The line for an Agent that is not there; the error names where.
+pub fn diagnostics(error: &str) -> String {
+    format!("DATADOG TRACER DIAGNOSTICS Agent not reachable: {error}")
 }
 
 #[cfg(test)]
@@ -157,8 +154,8 @@ mod tests {
         let away = AgentState::Unreachable("refused".to_string());
         assert_eq!(fields(&away, &StartUp::default())["agent_error"], "refused");
         assert_eq!(
-            diagnostics(&Options::default(), "refused"),
-            "DATADOG TRACER DIAGNOSTICS Agent not reachable at http://127.0.0.1:8126: refused"
+            diagnostics("refused"),
+            "DATADOG TRACER DIAGNOSTICS Agent not reachable: refused"
         );
     }
 }

@@ -98,7 +98,7 @@ fn test_startup_logs_diagnostic_agent_unreachable() {
     let told = rests(&messages, DIAGNOSTICS);
     assert_eq!(told.len(), 1, "{messages:#?}");
     assert!(
-        told[0].starts_with(&format!("Agent not reachable at {url}: ")),
+        told[0].starts_with(&format!("Agent not reachable: {url}: ")),
         "{told:?}"
     );
 }

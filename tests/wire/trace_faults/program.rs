@@ -61,7 +61,7 @@ fn row_01_a_program_without_an_agent_serves_and_says_so_once() {
         assert_eq!(get(to, "/health").status, 200);
     }
     let start =
-        format!("testapi: DATADOG TRACER DIAGNOSTICS Agent not reachable at http://{place}: ");
+        format!("testapi: DATADOG TRACER DIAGNOSTICS Agent not reachable: http://{place}: ");
     program.wait_for(&start);
     let ended = program.terminate();
     let told = ended
