@@ -1,6 +1,7 @@
 //! Traces: how they are sent, which are kept, how they go from process to process.
 
 use super::Var;
+use crate::config::Settings;
 use crate::config::values::{at_least_zero, boolean, port, seconds, set, share, whole};
 use crate::trace::{Rule, Style};
 
@@ -110,28 +111,14 @@ pub(super) const VARS: &[Var] = &[
         default: "",
         takes: "datadog, tracecontext, b3, b3multi, baggage or none, separated by commas",
         help: "as DD_TRACE_PROPAGATION_STYLE, which wins",
-        read: |s, v| match Style::list(v) {
-            Some(styles) => {
-                s.trace.propagation.extract.clone_from(&styles);
-                s.trace.propagation.inject = styles;
-                true
-            }
-            None => false,
-        },
+        read: styles_both_ways,
     },
     Var {
         name: "DD_TRACE_PROPAGATION_STYLE",
         default: "datadog,tracecontext,baggage",
         takes: "datadog, tracecontext, b3, b3multi, baggage or none, separated by commas",
         help: "headers between services, read and written",
-        read: |s, v| match Style::list(v) {
-            Some(styles) => {
-                s.trace.propagation.extract.clone_from(&styles);
-                s.trace.propagation.inject = styles;
-                true
-            }
-            None => false,
-        },
+        read: styles_both_ways,
     },
     Var {
         name: "DD_TRACE_PROPAGATION_STYLE_EXTRACT",
@@ -193,3 +180,9 @@ pub(super) const VARS: &[Var] = &[
         },
     },
 ];
+
+fn styles_both_ways(settings: &mut Settings, text: &str) -> bool {
+    let propagation = &mut settings.trace.propagation;
+    set(&mut propagation.extract, Style::list(text))
+        && set(&mut propagation.inject, Style::list(text))
+}
