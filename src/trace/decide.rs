@@ -46,11 +46,7 @@ impl Local {
         see(&Subject {
             service,
             name: &span.name,
-            resource: if span.resource.is_empty() {
-                &span.name
-            } else {
-                &span.resource
-            },
+            resource: span.resource(),
             tags: &tags,
         })
     }

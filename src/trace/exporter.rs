@@ -127,12 +127,16 @@ impl Exporter {
                     Err(self.unreachable(error, after))
                 }
                 _ => {
-                    let error = format!("{}: takes no traces", self.options.agent);
+                    let error = self.takes_none();
                     Err(self.unreachable(error, None))
                 }
             },
             Err(error) => Err(self.unreachable(error.to_string(), None)),
         }
+    }
+
+    fn takes_none(&self) -> String {
+        format!("{}: takes no traces", self.options.agent)
     }
 
     fn unreachable(&mut self, error: String, after: Option<Duration>) -> FlushError {
@@ -216,7 +220,7 @@ impl Exporter {
             }
             Verdict::Unsupported => {
                 self.contact.ask_again();
-                let error = format!("{}: takes no traces", self.options.agent);
+                let error = self.takes_none();
                 self.joint.told.set_unreachable(&error);
                 self.tell(Kind::Unsupported, || {
                     format!(

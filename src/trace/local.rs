@@ -292,17 +292,12 @@ impl Local {
         let who = &self.shared.who;
         let service = who.service(&span.service);
         let since_start_ns = span.start_mono_ns.saturating_sub(self.start_mono_ns);
-        let resource = if span.resource.is_empty() {
-            &*span.name
-        } else {
-            &span.resource
-        };
         encode_span(
             out,
             &WireSpan {
                 service,
                 name: &span.name,
-                resource,
+                resource: span.resource(),
                 kind: &span.kind,
                 trace_id: self.trace_id as u64,
                 span_id: span.span_id,

@@ -35,6 +35,14 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// What is asked for; the name where nobody said.
+    pub(super) fn resource(&self) -> &str {
+        match self.resource.as_str() {
+            "" => &self.name,
+            said => said,
+        }
+    }
+
     pub(super) fn set_resource(&mut self, resource: &str) {
         rewrite(&mut self.resource, resource);
     }

@@ -281,11 +281,13 @@ fn a_person_overrules_a_caller_and_a_tag_is_as_good_as_a_call() {
 fn a_thread_that_ends_before_its_trace_loses_no_span_unseen() {
     let rig = Rig::of(&[]);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let thread = scope.spawn(|| {
             mem::forget(rig.tracer.enter(entry("forgotten")));
             trace::span("child").finish();
             mem::forget(trace::span("open"));
         });
+        // The scope alone waits for the closure; what the thread leaves behind is counted after that.
+        thread.join().unwrap();
     });
     let (ledger, counts) = (rig.tracer.ledger(), rig.tracer.counts());
     assert!(
