@@ -292,8 +292,12 @@ impl Series {
                 .statsd
                 .timing_handle("testapi.request.duration", &tags[..2])
                 .ok(),
-            count: services.families.count.with(&[method, route, &code]),
-            latency: services.families.latency.with(&[method, route]),
+            count: services
+                .families
+                .count
+                .with(&[method, route, &code])
+                .clone(),
+            latency: services.families.latency.with(&[method, route]).clone(),
         }
     }
 

@@ -133,7 +133,8 @@ impl RequestFamilies {
             )?,
             in_flight: registry
                 .gauge("http_requests_in_flight", "Requests being served now.", &[])?
-                .with(&[]),
+                .with(&[])
+                .clone(),
         })
     }
 }

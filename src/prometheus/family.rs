@@ -1,18 +1,20 @@
 //! A family: one name, its label names, and the series that its label values have made.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::text::{self, Line, Prefixes};
+use super::format::Format;
+use super::kind::Kind;
+use super::table::{Keyed, Table};
+use super::text::{self, Heads, Line, Prefixes};
+use crate::clock::Clock;
 
 /// Series of one name, told apart by label values. Cloning shares them.
 pub struct Family<M>(Arc<Core<M>>);
 
-/// What a family may hold: [`Counter`](super::Counter), [`Gauge`](super::Gauge) or
-/// [`Histogram`](super::Histogram).
+/// What a family may hold: [`Counter`](super::Counter), [`Gauge`](super::Gauge),
+/// [`Histogram`](super::Histogram) or [`Summary`](super::Summary).
 #[allow(
     private_interfaces,
     reason = "sealed: no other room adds a kind of metric"
@@ -26,32 +28,41 @@ pub trait Metric: Clone + Send + Sync + 'static {
     fn lines(shape: &Shape) -> Vec<Line>;
     /// Writes the sample lines.
     #[doc(hidden)]
-    fn expose(&self, prefixes: &Prefixes, out: &mut Vec<u8>);
+    fn expose(&self, prefixes: &Prefixes, page: &mut Page<'_>);
 }
 
 /// What all series of a family share.
-#[derive(Default)]
 pub struct Shape {
+    pub(super) kind: Kind,
+    /// Bounds of the buckets, or quantiles.
     pub(super) bounds: Box<[f64]>,
     pub(super) ignored: AtomicU64,
+    pub(super) clock: Clock,
+}
+
+/// Where a page is written.
+pub struct Page<'a> {
+    pub(super) out: &'a mut Vec<u8>,
+    pub(super) format: Format,
 }
 
 /// How a family shows itself.
 pub(super) struct Head {
-    pub(super) name: String,
+    pub(super) base: String,
     pub(super) help: String,
-    pub(super) kind: &'static str,
     pub(super) labels: Vec<String>,
     pub(super) series_max: usize,
 }
 
 /// A family as the registry sees it.
 pub(super) trait Expose: Send + Sync {
-    fn expose(&self, out: &mut Vec<u8>);
+    fn name(&self) -> &str;
+    fn expose(&self, page: &mut Page<'_>);
     fn count(&self) -> Counts;
 }
 
 /// What a family adds to [`Stats`](super::Stats).
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) series: u64,
     pub(super) refused: u64,
@@ -62,23 +73,21 @@ pub(super) struct Counts {
 const LABEL_VALUE_BYTES_MAX: usize = 1_024;
 
 struct Core<M> {
-    name: String,
+    base: String,
     labels: Vec<String>,
-    /// HELP and TYPE, finished.
-    head: Vec<u8>,
+    heads: Heads,
     shape: Arc<Shape>,
     series_max: usize,
-    hasher: RandomState,
-    series: RwLock<AllSeries<M>>,
-    overflow: OnceLock<M>,
+    series: Table<Arc<Series<M>>>,
+    overflow: OnceLock<Arc<Series<M>>>,
     refused: AtomicU64,
+    /// Made since the last page.
+    fresh: Mutex<Vec<Arc<Series<M>>>>,
+    /// By label values, for a page that never changes its order.
+    sorted: Mutex<Sorted<M>>,
 }
 
-struct AllSeries<M> {
-    by_hash: HashMap<u64, Vec<Arc<Series<M>>>, BuildHasherDefault<AsIs>>,
-    /// By label values, for a page that never changes its order.
-    sorted: Vec<Arc<Series<M>>>,
-}
+type Sorted<M> = Arc<Vec<Arc<Series<M>>>>;
 
 struct Series<M> {
     values: Box<[Box<str>]>,
@@ -86,23 +95,27 @@ struct Series<M> {
     metric: M,
 }
 
+impl<M> Keyed for Arc<Series<M>> {
+    #[inline]
+    fn is(&self, words: &[&str]) -> bool {
+        let pairs = || self.values.iter().zip(words);
+        self.values.len() == words.len() && pairs().all(|(held, given)| **held == **given)
+    }
+}
+
 impl<M: Metric> Family<M> {
-    pub(super) fn new(head: Head, bounds: &[f64]) -> Family<M> {
-        let mut lines = Vec::new();
-        text::push_head(&mut lines, &head.name, &head.help, head.kind);
+    pub(super) fn new(head: Head, shape: Shape) -> Family<M> {
         let family = Family(Arc::new(Core {
-            name: head.name,
+            heads: Heads::new(&head.base, shape.kind, &head.help),
+            base: head.base,
             labels: head.labels,
-            head: lines,
-            shape: Arc::new(Shape {
-                bounds: bounds.into(),
-                ..Shape::default()
-            }),
+            shape: Arc::new(shape),
             series_max: head.series_max,
-            hasher: RandomState::new(),
-            series: RwLock::default(),
+            series: Table::new(),
             overflow: OnceLock::new(),
             refused: AtomicU64::new(0),
+            fresh: Mutex::default(),
+            sorted: Mutex::default(),
         }));
         if family.0.labels.is_empty() {
             // A family without labels shows zero from the start, so that a first increase is seen.
@@ -111,27 +124,19 @@ impl<M: Metric> Family<M> {
         family
     }
 
-    /// The series of these label values, in the order of the label names; made when it is new.
+    /// The series of these label values, in the order of the label names; made when it is new. To find one
+    /// takes no lock and no allocation; keep a clone of what is used often.
     ///
     /// Values that cannot have a series of their own share one, whose every label is `overflow`:
     /// when the family is full, when there are too many or too few of them, when one is longer
     /// than 1,024 bytes or holds a line break that the format cannot escape. Each such call is
     /// counted, see [`Family::refused`].
-    pub fn with(&self, values: &[&str]) -> M {
-        let core = &*self.0;
-        let hash = core.hasher.hash_one(values);
-        let full = {
-            let series = core.series.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = series.find(hash, values) {
-                return found;
-            }
-            series.sorted.len() >= core.series_max
-        };
-        if full || !core.fits(values) {
-            return core.refuse();
+    #[inline]
+    pub fn with(&self, values: &[&str]) -> &M {
+        match self.0.series.find(values) {
+            Some(series) => &series.metric,
+            None => self.0.make(values),
         }
-        core.add(values, core.series_max)
-            .unwrap_or_else(|| core.refuse())
     }
 
     /// How many calls of [`Family::with`] were answered with the overflow series.
@@ -153,13 +158,22 @@ impl<M> Clone for Family<M> {
 impl<M> fmt::Debug for Family<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Family")
-            .field("name", &self.0.name)
+            .field("name", &self.0.base)
             .field("labels", &self.0.labels)
             .finish_non_exhaustive()
     }
 }
 
 impl<M: Metric> Core<M> {
+    #[cold]
+    fn make(&self, values: &[&str]) -> &M {
+        let made = self.fits(values).then(|| self.add(values, self.series_max));
+        match made.flatten() {
+            Some(series) => &series.metric,
+            None => self.refuse(),
+        }
+    }
+
     fn fits(&self, values: &[&str]) -> bool {
         let plain = |value: &&str| {
             value.len() <= LABEL_VALUE_BYTES_MAX && !value.chars().any(text::breaks_lines)
@@ -167,126 +181,95 @@ impl<M: Metric> Core<M> {
         values.len() == self.labels.len() && values.iter().all(plain)
     }
 
-    fn refuse(&self) -> M {
+    fn refuse(&self) -> &M {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        let make = || {
-            let values = vec!["overflow"; self.labels.len()];
-            self.add(&values, usize::MAX)
-                .expect("no bound on the overflow series")
-        };
-        self.overflow.get_or_init(make).clone()
+        let values = || vec!["overflow"; self.labels.len()];
+        let find = || self.add(&values(), usize::MAX).cloned();
+        let lone = || Arc::new(self.series_of(&values()));
+        &self
+            .overflow
+            .get_or_init(|| find().unwrap_or_else(lone))
+            .metric
     }
 
     /// Finds or makes a series, unless the family holds `series_max` already.
-    fn add(&self, values: &[&str], series_max: usize) -> Option<M> {
-        let hash = self.hasher.hash_one(values);
-        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = series.find(hash, values) {
+    fn add(&self, values: &[&str], series_max: usize) -> Option<&Arc<Series<M>>> {
+        let mut adding = self.series.adding();
+        if let Some(found) = self.series.find(values) {
             return Some(found);
         }
-        if series.sorted.len() >= series_max {
+        if adding.count() >= series_max {
             return None;
         }
+        let added = adding.add(values, Arc::new(self.series_of(values)))?;
+        lock(&self.fresh).push(added.clone());
+        Some(added)
+    }
+
+    fn series_of(&self, values: &[&str]) -> Series<M> {
         let names = self.labels.iter().map(String::as_str);
         let labels: Vec<_> = names.zip(values.iter().copied()).collect();
-        let metric = M::new(&self.shape);
-        series.insert(
-            hash,
-            Arc::new(Series {
-                values: values.iter().map(|&value| value.into()).collect(),
-                prefixes: Prefixes::new(&self.name, &labels, &M::lines(&self.shape)),
-                metric: metric.clone(),
-            }),
-        );
-        Some(metric)
+        Series {
+            values: values.iter().map(|&value| value.into()).collect(),
+            prefixes: Prefixes::new(&self.base, &labels, &M::lines(&self.shape)),
+            metric: M::new(&self.shape),
+        }
+    }
+
+    /// All series in their order. Who makes one meanwhile does not wait for the page to be written.
+    fn in_order(&self) -> Sorted<M> {
+        let mut sorted = lock(&self.sorted);
+        let mut fresh = lock(&self.fresh);
+        if !fresh.is_empty() {
+            let all = Arc::make_mut(&mut sorted);
+            all.append(&mut fresh);
+            drop(fresh);
+            all.sort_by(|a, b| a.values.cmp(&b.values));
+        }
+        sorted.clone()
     }
 }
 
 impl<M: Metric> Expose for Core<M> {
-    fn expose(&self, out: &mut Vec<u8>) {
-        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        if series.sorted.is_empty() {
+    fn name(&self) -> &str {
+        &self.base
+    }
+
+    fn expose(&self, page: &mut Page<'_>) {
+        let series = self.in_order();
+        if series.is_empty() {
             return;
         }
-        out.extend_from_slice(&self.head);
-        for one in &series.sorted {
-            one.metric.expose(&one.prefixes, out);
+        page.out.extend_from_slice(match page.format {
+            Format::Text => &self.heads.text,
+            Format::OpenMetrics => &self.heads.openmetrics,
+        });
+        for one in &*series {
+            one.metric.expose(&one.prefixes, page);
         }
     }
 
     fn count(&self) -> Counts {
-        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
         Counts {
-            series: series.sorted.len() as u64,
+            series: self.series.adding().count() as u64,
             refused: self.refused.load(Ordering::Relaxed),
             ignored: self.shape.ignored.load(Ordering::Relaxed),
         }
     }
 }
 
-impl<M> Default for AllSeries<M> {
-    fn default() -> Self {
-        AllSeries {
-            by_hash: HashMap::default(),
-            sorted: Vec::new(),
-        }
-    }
-}
-
-impl<M: Clone> AllSeries<M> {
-    fn find(&self, hash: u64, values: &[&str]) -> Option<M> {
-        let same = |series: &&Arc<Series<M>>| {
-            series.values.len() == values.len()
-                && series
-                    .values
-                    .iter()
-                    .zip(values)
-                    .all(|(held, given)| **held == **given)
-        };
-        self.by_hash
-            .get(&hash)?
-            .iter()
-            .find(same)
-            .map(|series| series.metric.clone())
-    }
-
-    fn insert(&mut self, hash: u64, series: Arc<Series<M>>) {
-        let at = self
-            .sorted
-            .partition_point(|held| held.values < series.values);
-        self.sorted.insert(at, series.clone());
-        self.by_hash.entry(hash).or_default().push(series);
-    }
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Counter, Registry};
+    use super::super::{Counter, Options, Registry};
     use super::*;
 
     fn page(registry: &Registry) -> String {
         let mut page = Vec::new();
-        registry.render(&mut page);
+        registry.render(Format::Text, &mut page);
         String::from_utf8(page).unwrap()
     }
 
@@ -298,14 +281,11 @@ mod tests {
     fn series_stand_in_the_order_of_their_label_values() {
         let registry = Registry::new();
         let family = family(&registry);
-        for values in [
-            ["b", "a"],
-            ["a", "z"],
-            ["", "z"],
-            ["a", "b"],
-            ["ab", "c"],
-            ["a", "bc"],
-        ] {
+        for values in [["b", "a"], ["a", "z"], ["", "z"]] {
+            family.with(&values).inc();
+        }
+        page(&registry);
+        for values in [["a", "b"], ["ab", "c"], ["a", "bc"]] {
             family.with(&values).inc();
         }
         assert_eq!(
@@ -332,7 +312,10 @@ mod tests {
 
     #[test]
     fn a_full_family_counts_on_in_the_overflow_series() {
-        let registry = Registry::with_series_max(2);
+        let registry = Registry::with(Options {
+            series_max: 2,
+            ..Options::default()
+        });
         let family = family(&registry);
         for value in ["1", "2", "3", "4", "1"] {
             family.with(&[value, ""]).inc();
@@ -372,5 +355,25 @@ mod tests {
             assert_eq!(family.refused(), refused, "{rule}");
             assert_eq!(registry.stats().series, 1, "{rule}");
         }
+    }
+
+    #[test]
+    fn pages_are_written_while_series_are_made() {
+        let registry = Registry::new();
+        let family = family(&registry);
+        std::thread::scope(|scope| {
+            let maker = scope.spawn(|| {
+                for n in 0..1_000 {
+                    family.with(&[&n.to_string(), "x"]).inc();
+                }
+            });
+            let mut before = 0;
+            while !maker.is_finished() {
+                let lines = page(&registry).lines().count();
+                assert!(lines >= before, "no series goes away");
+                before = lines;
+            }
+        });
+        assert_eq!(page(&registry).lines().count(), 1_002);
     }
 }

@@ -1,4 +1,4 @@
-//! Histograms with explicit bounds.
+//! Histograms with bounds that are known beforehand.
 //!
 //! Invariant: a scrape never shows torn counts. `_count` is not a number of its own but the sum of
 //! the buckets as they were read, so buckets are cumulative and `+Inf` equals `_count`.
@@ -7,15 +7,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::family::{Metric, Shape};
-use super::text::{self, Line, Prefixes};
-use super::value::{Stripes, add_f64};
+use super::exemplar::{Exemplar, Slot, push_exemplar};
+use super::family::{Metric, Page, Shape};
+use super::format::Format;
+use super::number::{push_f64, push_u64};
+use super::stripes::{Stripes, add_f64};
+use super::text::{Line, Prefixes};
 
 /// Counts observations by size. Cloning shares the counts.
 #[derive(Clone)]
-pub struct Histogram {
+pub struct Histogram(Arc<Inner>);
+
+struct Inner {
     shape: Arc<Shape>,
     stripes: Stripes,
+    /// One for each bucket.
+    exemplars: Box<[Slot]>,
 }
 
 /// Word 0 of a stripe holds the sum, the buckets follow.
@@ -29,15 +36,30 @@ impl Histogram {
     /// would spoil the sum for the life of the process.
     #[inline]
     pub fn observe(&self, value: f64) {
-        if !value.is_finite() {
-            self.shape.ignored.fetch_add(1, Ordering::Relaxed);
-            return;
+        self.count_in(value);
+    }
+
+    /// The same, and offers the observation as its bucket's exemplar: OpenMetrics shows for each bucket one
+    /// of the last second in which there was any.
+    #[inline]
+    pub fn observe_with(&self, value: f64, exemplar: &Exemplar) {
+        if let Some(bucket) = self.count_in(value) {
+            self.0.exemplars[bucket].put(value, exemplar);
         }
-        let bucket = bucket_of(&self.shape.bounds, value);
-        self.stripes
-            .word(BUCKETS + bucket)
-            .fetch_add(1, Ordering::Relaxed);
-        add_f64(self.stripes.word(SUM), value);
+    }
+
+    #[inline]
+    fn count_in(&self, value: f64) -> Option<usize> {
+        let inner = &*self.0;
+        if !value.is_finite() {
+            inner.shape.ignored.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let bucket = bucket_of(&inner.shape.bounds, value);
+        let own = inner.stripes.own();
+        own.word(BUCKETS + bucket).fetch_add(1, Ordering::Relaxed);
+        add_f64(own.word(SUM), value);
+        Some(bucket)
     }
 
     /// How many observations there were.
@@ -47,12 +69,13 @@ impl Histogram {
 
     /// All observations added up.
     pub fn sum(&self) -> f64 {
-        self.stripes.sum_f64(SUM)
+        self.0.stripes.sum_f64(SUM)
     }
 
     /// Observations in each bucket, not cumulative; the last is beyond every bound.
     fn buckets(&self) -> impl Iterator<Item = u64> {
-        (0..=self.shape.bounds.len()).map(|bucket| self.stripes.sum(BUCKETS + bucket))
+        let inner = &*self.0;
+        (0..=inner.shape.bounds.len()).map(|bucket| inner.stripes.sum(BUCKETS + bucket))
     }
 }
 
@@ -77,47 +100,51 @@ impl fmt::Debug for Histogram {
 
 impl Metric for Histogram {
     fn new(shape: &Arc<Shape>) -> Histogram {
-        Histogram {
-            stripes: Stripes::new(BUCKETS + shape.bounds.len() + 1),
+        let buckets = shape.bounds.len() + 1;
+        Histogram(Arc::new(Inner {
+            stripes: Stripes::new(BUCKETS + buckets),
             shape: shape.clone(),
-        }
+            exemplars: (0..buckets).map(|_| Slot::default()).collect(),
+        }))
     }
 
     fn lines(shape: &Shape) -> Vec<Line> {
         let bounds = shape.bounds.iter().copied().chain([f64::INFINITY]);
         let bucket = |bound| Line {
             suffix: "_bucket",
-            le: Some(bound),
+            own: Some(("le", bound)),
         };
-        let sum = Line {
-            suffix: "_sum",
-            le: None,
-        };
-        let count = Line {
-            suffix: "_count",
-            le: None,
-        };
-        bounds.map(bucket).chain([sum, count]).collect()
+        let rest = [Line::plain("_sum"), Line::plain("_count")];
+        bounds.map(bucket).chain(rest).collect()
     }
 
-    fn expose(&self, prefixes: &Prefixes, out: &mut Vec<u8>) {
+    fn expose(&self, prefixes: &Prefixes, page: &mut Page<'_>) {
         let mut prefixes = prefixes.iter();
-        let mut line = |value: &dyn Fn(&mut Vec<u8>)| {
-            out.extend_from_slice(
-                prefixes
-                    .next()
-                    .expect("a prefix for each line of the shape"),
-            );
-            value(out);
-            out.push(b'\n');
+        let mut begin = |out: &mut Vec<u8>| {
+            let prefix = prefixes
+                .next()
+                .expect("a prefix for each line of the shape");
+            out.extend_from_slice(prefix);
         };
+        let out = &mut *page.out;
         let mut count = 0;
-        for bucket in self.buckets() {
+        for (bucket, slot) in self.buckets().zip(&self.0.exemplars) {
             count += bucket;
-            line(&|out| text::push_u64(out, count));
+            begin(out);
+            push_u64(out, count);
+            if page.format == Format::OpenMetrics
+                && let Some((value, exemplar)) = slot.get()
+            {
+                push_exemplar(out, value, &exemplar);
+            }
+            out.push(b'\n');
         }
-        line(&|out| text::push_f64(out, self.sum()));
-        line(&|out| text::push_u64(out, count));
+        begin(out);
+        push_f64(out, self.sum());
+        out.push(b'\n');
+        begin(out);
+        push_u64(out, count);
+        out.push(b'\n');
     }
 }
 
@@ -127,6 +154,18 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
+
+    fn histogram(registry: &Registry, bounds: &[f64]) -> Histogram {
+        let spec = HistogramSpec {
+            labels: &[],
+            bounds,
+        };
+        registry
+            .histogram("h", "H.", spec)
+            .unwrap()
+            .with(&[])
+            .clone()
+    }
 
     #[test]
     fn an_observation_falls_into_the_first_bucket_that_is_not_below_it() {
@@ -149,16 +188,44 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_ignored_and_counted() {
         let registry = Registry::new();
-        let spec = HistogramSpec {
-            labels: &[],
-            bounds: &[1.0],
-        };
-        let histogram = registry.histogram("h", "H.", spec).unwrap().with(&[]);
+        let histogram = histogram(&registry, &[1.0]);
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.5] {
-            histogram.observe(value);
+            histogram.observe_with(value, &Exemplar::default());
         }
         assert_eq!((histogram.count(), histogram.sum()), (1, 0.5));
         assert_eq!(registry.stats().observations_ignored, 3);
+    }
+
+    #[test]
+    fn exemplars_stand_in_openmetrics_alone() {
+        let registry = Registry::new();
+        let histogram = histogram(&registry, &[1.0, 2.0]);
+        histogram.observe_with(
+            1.5,
+            &Exemplar {
+                trace_id: 255,
+                span_id: 7,
+                unix_ms: 9_500,
+            },
+        );
+        histogram.observe(3.0);
+        let page = |format| {
+            let mut page = Vec::new();
+            registry.render(format, &mut page);
+            String::from_utf8(page).unwrap()
+        };
+        assert_eq!(
+            page(Format::OpenMetrics),
+            "# HELP h H.\n# TYPE h histogram\n\
+             h_bucket{le=\"1.0\"} 0\n\
+             h_bucket{le=\"2.0\"} 1 # {trace_id=\"000000000000000000000000000000ff\",\
+             span_id=\"0000000000000007\"} 1.5 9.5\n\
+             h_bucket{le=\"+Inf\"} 2\n\
+             h_sum 4.5\n\
+             h_count 2\n\
+             # EOF\n"
+        );
+        assert!(!page(Format::Text).contains("trace_id"));
     }
 
     #[test]
@@ -166,11 +233,7 @@ mod tests {
         const THREADS: usize = 3;
         const EACH: usize = 5_000;
         let registry = Registry::new();
-        let spec = HistogramSpec {
-            labels: &[],
-            bounds: &[1.0, 2.0, 3.0],
-        };
-        let histogram = registry.histogram("h", "H.", spec).unwrap().with(&[]);
+        let histogram = histogram(&registry, &[1.0, 2.0, 3.0]);
         let writing = AtomicUsize::new(THREADS);
         thread::scope(|scope| {
             for _ in 0..THREADS {
@@ -183,7 +246,7 @@ mod tests {
             let mut count_before = 0;
             while writing.load(Ordering::SeqCst) > 0 {
                 page.clear();
-                registry.render(&mut page);
+                registry.render(Format::Text, &mut page);
                 let counts = counts_of(&page);
                 assert!(counts.is_sorted(), "{counts:?}");
                 assert_eq!(counts[3], counts[4], "+Inf and _count");

@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::registry::{Error, Registry};
 use super::value::Gauge;
+use super::{Error, Registry};
 use crate::clock::Clock;
 use crate::worker::{self, Fill, FlushError, Guard, Job, Limits, Why};
 
@@ -98,10 +98,10 @@ impl Refresh {
         for row in ROWS {
             if let Some(value) = (row.read)(&facts) {
                 let family = match row.name.ends_with("_total") {
-                    true => registry.float_counter(row.name, row.help)?,
+                    true => registry.read_counter(row.name, row.help, &[])?,
                     false => registry.gauge(row.name, row.help, &[])?,
                 };
-                let gauge = family.with(&[]);
+                let gauge = family.with(&[]).clone();
                 gauge.set(value);
                 series.push((gauge, row.read));
             }
@@ -218,6 +218,7 @@ fn boot_unix_s(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Format;
     use super::*;
 
     const STAT: &str = "8591 (a (b) c) R 8553 8553 6422 0 -1 4194304 102 0 0 0 7 35 0 0 20 0 9 0 \
@@ -332,7 +333,7 @@ mod tests {
         let registry = Registry::new();
         let guard = start(&registry, Clock::system()).unwrap();
         let mut page = Vec::new();
-        registry.render(&mut page);
+        registry.render(Format::Text, &mut page);
         let page = String::from_utf8(page).unwrap();
         assert!(
             page.contains("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total ")

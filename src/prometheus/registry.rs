@@ -1,13 +1,21 @@
-//! The registry: names are checked and claimed here, and the page is put together.
+//! The registry: families are registered here, and the page is put together.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
-use super::family::{Expose, Family, Head, Metric};
+use super::bounds;
+use super::family::{Expose, Family, Head, Metric, Page, Shape};
+use super::format::Format;
 use super::histogram::Histogram;
+use super::kind::Kind;
+use super::own::Own;
+use super::summary::Summary;
 use super::value::{Counter, Gauge};
+use super::{Error, name};
+use crate::clock::Clock;
 
 /// Holds every family. Cloning shares them.
 #[derive(Clone)]
@@ -19,6 +27,26 @@ pub type CounterFamily = Family<Counter>;
 pub type GaugeFamily = Family<Gauge>;
 /// Series that count by size.
 pub type HistogramFamily = Family<Histogram>;
+/// Series that tell quantiles.
+pub type SummaryFamily = Family<Summary>;
+
+/// What holds for all families.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Series of one family; further label values share the series `overflow`.
+    pub series_max: usize,
+    /// Tells a summary how old an observation is.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            series_max: 2_000,
+            clock: Clock::system(),
+        }
+    }
+}
 
 /// What a histogram has beside name and help.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +55,15 @@ pub struct HistogramSpec<'a> {
     pub labels: &'a [&'a str],
     /// Upper bounds of the buckets, ascending. The bucket `+Inf` is always there.
     pub bounds: &'a [f64],
+}
+
+/// What a summary has beside name and help.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SummarySpec<'a> {
+    /// Label names.
+    pub labels: &'a [&'a str],
+    /// Shares from 0 to 1, ascending.
+    pub quantiles: &'a [f64],
 }
 
 /// What the registry holds and what it had to refuse.
@@ -42,78 +79,16 @@ pub struct Stats {
     pub observations_ignored: u64,
 }
 
-/// Why a family was not registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Error {
-    /// Not a metric name.
-    Name(String),
-    /// Not a label name, or a reserved one.
-    Label {
-        /// The family.
-        family: String,
-        /// The label.
-        label: String,
-    },
-    /// The same label twice.
-    LabelTwice {
-        /// The family.
-        family: String,
-        /// The label.
-        label: String,
-    },
-    /// Another family writes samples of that name.
-    Taken {
-        /// The family that was to be registered.
-        family: String,
-        /// The name that both would write.
-        name: String,
-    },
-    /// Bounds that do not ascend, are not finite, or are too many.
-    Bounds(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Name(name) => {
-                write!(
-                    f,
-                    "metric name {name:?}: must match [a-zA-Z_:][a-zA-Z0-9_:]*"
-                )
-            }
-            Error::Label { family, label } => write!(
-                f,
-                "label {label:?} of {family}: must match [a-zA-Z_][a-zA-Z0-9_]*, \
-                 not begin with __ and not be le"
-            ),
-            Error::LabelTwice { family, label } => {
-                write!(f, "label {label:?} of {family}: named twice")
-            }
-            Error::Taken { family, name } => {
-                write!(f, "family {family}: another family already writes {name}")
-            }
-            Error::Bounds(family) => write!(
-                f,
-                "bounds of {family}: must be finite, ascending and at most {BOUNDS_MAX}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// Each bound is a line of each series on every page.
-const BOUNDS_MAX: usize = 100;
-
 struct Inner {
-    families: RwLock<Families>,
-    series_max: usize,
+    /// A page is written from what it was at its begin; registering does not wait for it.
+    families: RwLock<Arc<Families>>,
+    options: Options,
+    own: OnceLock<Own>,
     /// Length of the last page, so that the next one grows its buffer once.
     page_bytes: AtomicUsize,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Families {
     by_name: BTreeMap<String, Arc<dyn Expose>>,
     /// Every name that a family owns.
@@ -123,24 +98,25 @@ struct Families {
 impl Registry {
     /// An empty registry; a family may hold 2,000 series.
     pub fn new() -> Registry {
-        Registry::with_series_max(2_000)
+        Registry::with(Options::default())
     }
 
-    /// An empty registry with another bound on the series of one family.
-    pub fn with_series_max(series_max: usize) -> Registry {
+    /// An empty registry with options of its own.
+    pub fn with(options: Options) -> Registry {
         Registry(Arc::new(Inner {
             families: RwLock::default(),
-            series_max,
+            options,
+            own: OnceLock::new(),
             page_bytes: AtomicUsize::new(0),
         }))
     }
 
-    /// Registers a counter. `_total` is added to its name unless it is there.
+    /// Registers a counter. Its samples end in `_total`, whether the name does or not.
     ///
     /// # Errors
     /// [`Error`] names what is wrong with the name or the labels.
     pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<CounterFamily, Error> {
-        self.register(&total(name), (help, "counter", labels), &[])
+        self.register((name, help, Kind::Counter), labels, &[])
     }
 
     /// Registers a gauge.
@@ -148,10 +124,11 @@ impl Registry {
     /// # Errors
     /// [`Error`] names what is wrong with the name or the labels.
     pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeFamily, Error> {
-        self.register(name, (help, "gauge", labels), &[])
+        self.register((name, help, Kind::Gauge), labels, &[])
     }
 
-    /// Registers a histogram.
+    /// Registers a histogram. [`exponential_bounds`](super::exponential_bounds) and
+    /// [`linear_bounds`](super::linear_bounds) make bounds.
     ///
     /// # Errors
     /// [`Error`] names what is wrong with the name, the labels or the bounds.
@@ -161,55 +138,94 @@ impl Registry {
         help: &str,
         spec: HistogramSpec<'_>,
     ) -> Result<HistogramFamily, Error> {
-        let finite = spec.bounds.iter().all(|bound| bound.is_finite());
-        let ascending = spec.bounds.is_sorted_by(|a, b| a < b);
-        if !finite || !ascending || spec.bounds.len() > BOUNDS_MAX {
+        if !bounds::are_good(spec.bounds) {
             return Err(Error::Bounds(name.to_string()));
         }
-        self.register(name, (help, "histogram", spec.labels), spec.bounds)
+        self.register((name, help, Kind::Histogram), spec.labels, spec.bounds)
     }
 
-    /// Registers a gauge that is always 1 and whose labels are what it has to say.
-    /// `_info` is added to its name unless it is there.
+    /// Registers a summary.
+    ///
+    /// # Errors
+    /// [`Error`] names what is wrong with the name, the labels or the quantiles.
+    pub fn summary(
+        &self,
+        name: &str,
+        help: &str,
+        spec: SummarySpec<'_>,
+    ) -> Result<SummaryFamily, Error> {
+        let quantiles = spec.quantiles;
+        let shares = quantiles.iter().all(|share| (0.0..=1.0).contains(share));
+        if !shares || !bounds::are_good(quantiles) {
+            return Err(Error::Quantiles(name.to_string()));
+        }
+        self.register((name, help, Kind::Summary), spec.labels, quantiles)
+    }
+
+    /// Registers what is always 1 and whose labels are what it has to say. Its sample ends in `_info`,
+    /// whether the name does or not.
     ///
     /// # Errors
     /// [`Error`] names what is wrong with the name or the labels.
     pub fn info(&self, name: &str, help: &str, pairs: &[(&str, &str)]) -> Result<(), Error> {
-        let name = format!("{}_info", name.strip_suffix("_info").unwrap_or(name));
         let (labels, values): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
-        self.gauge(&name, help, &labels)?.with(&values).set(1.0);
+        let family: GaugeFamily = self.register((name, help, Kind::Info), &labels, &[])?;
+        family.with(&values).set(1.0);
         Ok(())
     }
 
-    /// A counter of a float that is read elsewhere: a gauge that says it is a counter.
-    pub(super) fn float_counter(&self, name: &str, help: &str) -> Result<GaugeFamily, Error> {
-        self.register(&total(name), (help, "counter", &[]), &[])
+    /// A counter that is read elsewhere, or has fractions: whoever sets it sees to it that it only rises.
+    pub(super) fn read_counter(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeFamily, Error> {
+        self.register((name, help, Kind::Counter), labels, &[])
     }
 
-    /// Appends the page: families by name, series by label values, the same order every time.
-    pub fn render(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.reserve(self.0.page_bytes.load(Ordering::Relaxed));
-        let families = self
-            .0
-            .families
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        for family in families.by_name.values() {
-            family.expose(out);
+    /// Registers series about the page itself: `exposition_duration_seconds`, `exposition_size_bytes`,
+    /// `exposition_series`, `exposition_series_refused_total{family}` and
+    /// `exposition_observations_ignored_total`. A second call changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] when a family has one of these names.
+    pub fn expose_itself(&self) -> Result<(), Error> {
+        if self.0.own.get().is_none() {
+            let own = Own::register(self)?;
+            let _ = self.0.own.set(own);
         }
-        self.0
-            .page_bytes
-            .store(out.len() - start, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Appends the page: families by name, series by label values, the same order every time. Whoever
+    /// counts meanwhile does not wait.
+    pub fn render(&self, format: Format, out: &mut Vec<u8>) {
+        let inner = &*self.0;
+        let (start, started_ns) = (out.len(), inner.options.clock.mono_ns());
+        out.reserve(inner.page_bytes.load(Ordering::Relaxed));
+        let families = self.families();
+        if let Some(own) = inner.own.get() {
+            own.look(families.by_name.values().map(|family| &**family));
+        }
+        let mut page = Page { out, format };
+        for family in families.by_name.values() {
+            family.expose(&mut page);
+        }
+        if format == Format::OpenMetrics {
+            out.extend_from_slice(b"# EOF\n");
+        }
+        let bytes = out.len() - start;
+        inner.page_bytes.store(bytes, Ordering::Relaxed);
+        if let Some(own) = inner.own.get() {
+            let took_ns = inner.options.clock.mono_ns().saturating_sub(started_ns);
+            own.note(Duration::from_nanos(took_ns), bytes);
+        }
     }
 
     /// What is held and what was refused, all families together.
     pub fn stats(&self) -> Stats {
-        let families = self
-            .0
-            .families
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let families = self.families();
         let none = Stats {
             families: families.by_name.len() as u64,
             ..Stats::default()
@@ -225,19 +241,22 @@ impl Registry {
         })
     }
 
+    fn families(&self) -> Arc<Families> {
+        let families = self.0.families.read();
+        families.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn register<M: Metric>(
         &self,
-        name: &str,
-        (help, kind, labels): (&str, &'static str, &[&str]),
+        (name, help, kind): (&str, &str, Kind),
+        labels: &[&str],
         bounds: &[f64],
     ) -> Result<Family<M>, Error> {
-        check_names(name, labels)?;
-        let claims = claims_of(name, kind);
-        let mut families = self
-            .0
-            .families
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let base = name::base(name, kind);
+        name::check(base, kind, labels)?;
+        let claims = name::claims(base, kind);
+        let families = self.0.families.write();
+        let mut families = families.unwrap_or_else(PoisonError::into_inner);
         if let Some(taken) = claims.iter().find(|claim| families.claimed.contains(claim)) {
             return Err(Error::Taken {
                 family: name.to_string(),
@@ -245,15 +264,22 @@ impl Registry {
             });
         }
         let head = Head {
-            name: name.to_string(),
+            base: base.to_string(),
             help: help.to_string(),
-            kind,
             labels: labels.iter().map(ToString::to_string).collect(),
-            series_max: self.0.series_max,
+            series_max: self.0.options.series_max,
         };
-        let family = Family::new(head, bounds);
+        let shape = Shape {
+            kind,
+            bounds: bounds.into(),
+            ignored: AtomicU64::new(0),
+            clock: self.0.options.clock.clone(),
+        };
+        let family = Family::new(head, shape);
+        let families = Arc::make_mut(&mut families);
         families.claimed.extend(claims);
-        families.by_name.insert(name.to_string(), family.exposed());
+        let shown = [base, kind.suffix()].concat();
+        families.by_name.insert(shown, family.exposed());
         Ok(family)
     }
 }
@@ -270,87 +296,41 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// The Agent's OpenMetrics check knows a 0.0.4 counter only when sample, HELP and TYPE all say
-/// `_total`; under TYPE `x` it skips the samples `x_total` as of unknown type.
-fn total(name: &str) -> String {
-    format!("{}_total", name.strip_suffix("_total").unwrap_or(name))
-}
-
-/// The names a family writes, and the bare one that OpenMetrics would give it.
-fn claims_of(name: &str, kind: &str) -> Vec<String> {
-    let suffixes: &[&str] = match kind {
-        "histogram" => &["", "_bucket", "_sum", "_count"],
-        "counter" => &["", "_total"],
-        _ => &[""],
-    };
-    let bare = match kind {
-        "counter" => name.strip_suffix("_total").unwrap_or(name),
-        _ => name,
-    };
-    suffixes
-        .iter()
-        .map(|suffix| format!("{bare}{suffix}"))
-        .collect()
-}
-
-fn check_names(name: &str, labels: &[&str]) -> Result<(), Error> {
-    if !is_name(name, ":_") {
-        return Err(Error::Name(name.to_string()));
-    }
-    for (at, &label) in labels.iter().enumerate() {
-        let family = || name.to_string();
-        let named = label.to_string();
-        if !is_name(label, "_") || label.starts_with("__") || label == "le" {
-            return Err(Error::Label {
-                family: family(),
-                label: named,
-            });
-        }
-        if labels[..at].contains(&label) {
-            return Err(Error::LabelTwice {
-                family: family(),
-                label: named,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn is_name(name: &str, signs: &str) -> bool {
-    let letter = |c: char| c.is_ascii_alphabetic() || signs.contains(c);
-    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn page(registry: &Registry) -> String {
+    fn page(registry: &Registry, format: Format) -> String {
         let mut page = Vec::new();
-        registry.render(&mut page);
+        registry.render(format, &mut page);
         String::from_utf8(page).unwrap()
     }
 
     #[track_caller]
-    fn check(rule: &str, fill: impl Fn(&Registry), text: &str) {
+    fn check(rule: &str, fill: impl Fn(&Registry), text: &str, openmetrics: &str) {
         let registry = Registry::new();
         fill(&registry);
-        assert_eq!(page(&registry), text, "{rule}");
-        assert_eq!(page(&registry), text, "{rule}, twice");
+        for _ in 0..2 {
+            assert_eq!(page(&registry, Format::Text), text, "{rule}");
+            let whole = format!("{openmetrics}# EOF\n");
+            assert_eq!(page(&registry, Format::OpenMetrics), whole, "{rule}");
+        }
     }
 
     #[test]
     fn pages_are_right_to_the_byte() {
-        check("an empty registry is an empty page", |_| {}, "");
+        check("an empty registry is an empty page", |_| {}, "", "");
         check(
             "a family with labels and no series is left out",
             |registry| drop(registry.counter("a", "A.", &["x"])),
+            "",
             "",
         );
         check(
             "a family without labels starts at zero",
             |registry| drop(registry.counter("a", "A.", &[])),
             "# HELP a_total A.\n# TYPE a_total counter\na_total 0\n",
+            "# HELP a A.\n# TYPE a counter\na_total 0\n",
         );
         check(
             "_total is not written twice, and an empty HELP keeps its space",
@@ -362,26 +342,35 @@ mod tests {
                     .add(u64::MAX)
             },
             "# HELP a_total \n# TYPE a_total counter\na_total 18446744073709551615\n",
+            "# HELP a \n# TYPE a counter\na_total 18446744073709551615\n",
         );
         check(
             "families stand by name, whatever the order of registration",
             |registry| {
-                registry
-                    .gauge("b", "B.", &[])
-                    .unwrap()
-                    .with(&[])
-                    .set(f64::NAN);
-                registry
-                    .gauge("a:b", "A.", &[])
-                    .unwrap()
-                    .with(&[])
-                    .set(f64::NEG_INFINITY);
-                registry.info("a", "I\\.", &[("v", "1\n\"2\\")]).unwrap();
+                let set = |name, value| {
+                    registry
+                        .gauge(name, "B.", &[])
+                        .unwrap()
+                        .with(&[])
+                        .set(value)
+                };
+                set("b", f64::NAN);
+                set("a:b", f64::NEG_INFINITY);
+                registry.info("a", "\"I\\.", &[("v", "1\n\"2\\")]).unwrap();
             },
-            "# HELP a:b A.\n# TYPE a:b gauge\na:b -Inf\n\
-             # HELP a_info I\\\\.\n# TYPE a_info gauge\na_info{v=\"1\\n\\\"2\\\\\"} 1\n\
+            "# HELP a:b B.\n# TYPE a:b gauge\na:b -Inf\n\
+             # HELP a_info \"I\\\\.\n# TYPE a_info gauge\na_info{v=\"1\\n\\\"2\\\\\"} 1\n\
+             # HELP b B.\n# TYPE b gauge\nb NaN\n",
+            "# HELP a:b B.\n# TYPE a:b gauge\na:b -Inf\n\
+             # HELP a \\\"I\\\\.\n# TYPE a info\na_info{v=\"1\\n\\\"2\\\\\"} 1\n\
              # HELP b B.\n# TYPE b gauge\nb NaN\n",
         );
+        let samples = "h_seconds_bucket{m=\"é\",le=\"0.005\"} 2\n\
+             h_seconds_bucket{m=\"é\",le=\"1.0\"} 3\n\
+             h_seconds_bucket{m=\"é\",le=\"1e+20\"} 3\n\
+             h_seconds_bucket{m=\"é\",le=\"+Inf\"} 4\n\
+             h_seconds_sum{m=\"é\"} 1e+21\n\
+             h_seconds_count{m=\"é\"} 4\n";
         check(
             "a histogram's buckets are cumulative, then sum, then count",
             |registry| {
@@ -395,65 +384,48 @@ mod tests {
                     family.with(&["é"]).observe(value);
                 }
             },
-            "# HELP h_seconds H.\n# TYPE h_seconds histogram\n\
-             h_seconds_bucket{m=\"é\",le=\"0.005\"} 2\n\
-             h_seconds_bucket{m=\"é\",le=\"1\"} 3\n\
-             h_seconds_bucket{m=\"é\",le=\"1e20\"} 3\n\
-             h_seconds_bucket{m=\"é\",le=\"+Inf\"} 4\n\
-             h_seconds_sum{m=\"é\"} 1e21\n\
-             h_seconds_count{m=\"é\"} 4\n",
+            &format!("# HELP h_seconds H.\n# TYPE h_seconds histogram\n{samples}"),
+            &format!(
+                "# HELP h_seconds H.\n# TYPE h_seconds histogram\n# UNIT h_seconds seconds\n{samples}"
+            ),
         );
     }
 
     #[test]
-    fn names_and_labels_are_checked() {
-        let rows: [(&str, &str, &[&str], bool); 15] = [
-            ("a plain name", "a", &[], true),
-            ("colons in names", "a:b_1", &[], true),
-            ("the empty name", "", &[], false),
-            ("a digit first", "1a", &[], false),
-            ("a hyphen", "a-b", &[], false),
-            ("a letter beyond ASCII", "é", &[], false),
-            ("a line feed", "a\nb", &[], false),
-            ("one underscore before a label", "a", &["_x"], true),
-            ("two are reserved", "a", &["__x"], false),
-            ("a colon in a label", "a", &["x:y"], false),
-            ("an empty label", "a", &[""], false),
-            ("le is the bucket's", "a", &["le"], false),
-            ("a quote in a label", "a", &["x\""], false),
-            ("two labels", "a", &["x", "y"], true),
-            ("the same label twice", "a", &["x", "y", "x"], false),
+    fn bounds_and_quantiles_are_checked() {
+        let most: Vec<f64> = (0..100).map(|n| f64::from(n) / 100.0).collect();
+        let too_many: Vec<f64> = (0..=100).map(|n| f64::from(n) / 200.0).collect();
+        let rows: [(&str, &[f64], bool, bool); 10] = [
+            ("none: only +Inf", &[], true, true),
+            ("one", &[0.0], true, true),
+            ("the most", &most, true, true),
+            ("one more", &too_many, false, false),
+            ("over one is no share", &[0.5, 1.1], true, false),
+            ("nor is under zero", &[-0.1, 0.5], true, false),
+            ("equal", &[1.0, 1.0], false, false),
+            ("descending", &[1.0, 0.5], false, false),
+            ("NaN", &[f64::NAN], false, false),
+            (
+                "infinity is always there",
+                &[1.0, f64::INFINITY],
+                false,
+                false,
+            ),
         ];
-        for (rule, name, labels, good) in rows {
-            let outcome = Registry::new().gauge(name, "", labels);
-            assert_eq!(outcome.is_ok(), good, "{rule}: {outcome:?}");
-        }
-    }
-
-    #[test]
-    fn bounds_are_checked() {
-        let most: Vec<f64> = (0..BOUNDS_MAX).map(|n| n as f64).collect();
-        let too_many: Vec<f64> = (0..=BOUNDS_MAX).map(|n| n as f64).collect();
-        let rows: [(&str, &[f64], bool); 8] = [
-            ("none: only +Inf", &[], true),
-            ("one", &[0.0], true),
-            ("the most", &most, true),
-            ("one more", &too_many, false),
-            ("equal", &[1.0, 1.0], false),
-            ("descending", &[2.0, 1.0], false),
-            ("NaN", &[f64::NAN], false),
-            ("infinity is always there", &[1.0, f64::INFINITY], false),
-        ];
-        for (rule, bounds, good) in rows {
-            let spec = HistogramSpec {
-                labels: &[],
-                bounds,
-            };
-            assert_eq!(
-                Registry::new().histogram("h", "", spec).is_ok(),
-                good,
-                "{rule}"
+        for (rule, bounds, histogram, summary) in rows {
+            let labels = &[];
+            let registry = Registry::new();
+            let made = registry.histogram("h", "", HistogramSpec { labels, bounds });
+            assert_eq!(made.is_ok(), histogram, "{rule}");
+            let made = registry.summary(
+                "s",
+                "",
+                SummarySpec {
+                    labels,
+                    quantiles: bounds,
+                },
             );
+            assert_eq!(made.is_ok(), summary, "{rule}");
         }
     }
 
@@ -464,7 +436,19 @@ mod tests {
         registry
             .histogram("h", "", HistogramSpec::default())
             .unwrap();
-        for name in ["c", "c_total", "h", "h_bucket", "h_sum", "h_count"] {
+        registry.summary("s", "", SummarySpec::default()).unwrap();
+        registry.info("i", "", &[]).unwrap();
+        for name in [
+            "c",
+            "c_created",
+            "h",
+            "h_sum",
+            "h_count",
+            "s",
+            "s_sum",
+            "s_count",
+            "i",
+        ] {
             let error = registry.gauge(name, "", &[]).unwrap_err();
             let text = format!("family {name}: another family already writes {name}");
             assert_eq!(error.to_string(), text);
@@ -475,23 +459,38 @@ mod tests {
             "family c_total: another family already writes c"
         );
         registry.gauge("c_count", "", &[]).unwrap();
-        assert_eq!(registry.stats().families, 3);
+        assert_eq!(registry.stats().families, 5);
     }
 
     #[test]
-    fn errors_name_the_value_and_what_is_allowed() {
-        let rows = [
-            (
-                Error::Name("é".into()),
-                "metric name \"é\": must match [a-zA-Z_:][a-zA-Z0-9_:]*",
-            ),
-            (
-                Error::Bounds("h".into()),
-                "bounds of h: must be finite, ascending and at most 100",
-            ),
-        ];
-        for (error, text) in rows {
-            assert_eq!(error.to_string(), text);
+    fn the_page_tells_of_itself() {
+        let (clock, _hand) = Clock::manual(0);
+        let registry = Registry::with(Options {
+            series_max: 1,
+            clock,
+        });
+        let family = registry.counter("c", "C.", &["x"]).unwrap();
+        ["1", "2", "3"].map(|value| family.with(&[value]).inc());
+        registry.expose_itself().unwrap();
+        registry.expose_itself().unwrap();
+        let first = page(&registry, Format::Text).len();
+        let second = page(&registry, Format::Text);
+        let size = format!("exposition_size_bytes {first}");
+        for line in [
+            "exposition_duration_seconds_count 1",
+            "exposition_series_refused_total{family=\"c\"} 2",
+            "exposition_observations_ignored_total 0",
+            "# TYPE exposition_series_refused_total counter",
+            size.as_str(),
+        ] {
+            assert!(
+                second.lines().any(|held| held == line),
+                "{line} in\n{second}"
+            );
         }
+        let series = second
+            .lines()
+            .find_map(|line| line.strip_prefix("exposition_series "));
+        assert_eq!(series, Some(registry.stats().series.to_string().as_str()));
     }
 }

@@ -1,34 +1,76 @@
-//! The bytes of the exposition: escapes, numbers, and the prefixes that a series writes once.
+//! The bytes of the exposition: heads, escapes, and the prefixes that a series writes once.
 //!
-//! Source: Prometheus docs, "Exposition formats", text format 0.0.4.
+//! Sources: Prometheus docs, "Exposition formats", text format 0.0.4; OpenMetrics 1.0, "Text format".
 
-use std::io::Write;
+use super::kind::Kind;
+use super::number::push_canonical;
 
-/// The `Content-Type` of what [`Registry::render`](super::Registry::render) writes.
-pub const fn content_type() -> &'static str {
-    "text/plain; version=0.0.4; charset=utf-8"
+/// HELP and TYPE of one family, and its UNIT where the format has one, for each format.
+pub(super) struct Heads {
+    pub(super) text: Box<[u8]>,
+    pub(super) openmetrics: Box<[u8]>,
 }
 
-/// HELP and TYPE of one family.
-pub(super) fn push_head(out: &mut Vec<u8>, name: &str, help: &str, kind: &str) {
+impl Heads {
+    /// `base` is the family's name without what its kind adds to it.
+    pub(super) fn new(base: &str, kind: Kind, help: &str) -> Heads {
+        let mut text = Vec::new();
+        push_head(
+            &mut text,
+            &[base, kind.suffix()].concat(),
+            kind.text_word(),
+            |out| {
+                push_help(out, help, false);
+            },
+        );
+        let mut openmetrics = Vec::new();
+        push_head(&mut openmetrics, base, kind.openmetrics_word(), |out| {
+            push_help(out, help, true);
+        });
+        if kind != Kind::Info
+            && let Some(unit) = unit_of(base)
+        {
+            for part in ["# UNIT ", base, " ", unit, "\n"] {
+                openmetrics.extend_from_slice(part.as_bytes());
+            }
+        }
+        Heads {
+            text: text.into(),
+            openmetrics: openmetrics.into(),
+        }
+    }
+}
+
+fn push_head(out: &mut Vec<u8>, name: &str, word: &str, help: impl Fn(&mut Vec<u8>)) {
     out.extend_from_slice(b"# HELP ");
     out.extend_from_slice(name.as_bytes());
     out.push(b' ');
-    push_help(out, help);
-    out.extend_from_slice(b"\n# TYPE ");
-    out.extend_from_slice(name.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(kind.as_bytes());
-    out.push(b'\n');
+    help(out);
+    for part in ["\n# TYPE ", name, " ", word, "\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
-/// The text of a HELP line: backslash and line feed are escaped, quotes are not. Other line breaks
-/// become spaces, see [`breaks_lines`].
-fn push_help(out: &mut Vec<u8>, help: &str) {
+/// OpenMetrics lets a family have a unit only where its name ends with it; these are the base units
+/// (Prometheus docs, "Metric and label naming").
+fn unit_of(base: &str) -> Option<&'static str> {
+    const UNITS: [&str; 8] = [
+        "seconds", "bytes", "ratio", "meters", "grams", "joules", "celsius", "volts",
+    ];
+    let (name, last) = base.rsplit_once('_')?;
+    UNITS
+        .into_iter()
+        .find(|unit| *unit == last && !name.is_empty())
+}
+
+/// The text of a HELP line: backslash and line feed are escaped, quotes in OpenMetrics alone. Other line
+/// breaks become spaces, see [`breaks_lines`].
+fn push_help(out: &mut Vec<u8>, help: &str, quotes: bool) {
     for character in help.chars() {
         match character {
             '\\' => out.extend_from_slice(b"\\\\"),
             '\n' => out.extend_from_slice(b"\\n"),
+            '"' if quotes => out.extend_from_slice(b"\\\""),
             other if breaks_lines(other) => out.push(b' '),
             other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
@@ -56,58 +98,38 @@ pub(super) fn breaks_lines(character: char) -> bool {
     )
 }
 
-/// Decimal digits.
-pub(super) fn push_u64(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// The shortest digits that read back as the same float; an exponent where plain digits are long.
-pub(super) fn push_f64(out: &mut Vec<u8>, value: f64) {
-    let size = value.abs();
-    if value.is_nan() {
-        out.extend_from_slice(b"NaN");
-    } else if value.is_infinite() {
-        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
-    } else if size == 0.0 || (1e-5..1e16).contains(&size) {
-        write!(out, "{value}").expect("a Vec takes every byte");
-    } else {
-        write!(out, "{value:e}").expect("a Vec takes every byte");
-    }
-}
-
-/// A sample line without its value: suffix of the family's name, and `le` where it is a bucket.
+/// A sample line without its value.
+#[derive(Clone, Copy)]
 pub struct Line {
+    /// What is added to the family's name.
     pub(super) suffix: &'static str,
-    pub(super) le: Option<f64>,
+    /// The label that is the line's own: `le` or `quantile`.
+    pub(super) own: Option<(&'static str, f64)>,
+}
+
+impl Line {
+    pub(super) const fn plain(suffix: &'static str) -> Line {
+        Line { suffix, own: None }
+    }
 }
 
 /// What stands before the values of one series, finished once so that a render only copies.
 pub struct Prefixes {
     bytes: Box<[u8]>,
-    ends: Box<[usize]>,
+    ends: Box<[u32]>,
 }
 
 impl Prefixes {
-    /// Writes `name_suffix{labels,le="..."} ` for each line.
-    pub(super) fn new(name: &str, labels: &[(&str, &str)], lines: &[Line]) -> Prefixes {
+    /// Writes `base_suffix{labels,le="..."} ` for each line.
+    pub(super) fn new(base: &str, labels: &[(&str, &str)], lines: &[Line]) -> Prefixes {
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(lines.len());
         for line in lines {
-            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(base.as_bytes());
             bytes.extend_from_slice(line.suffix.as_bytes());
-            push_labels(&mut bytes, labels, line.le);
+            push_labels(&mut bytes, labels, line.own);
             bytes.push(b' ');
-            ends.push(bytes.len());
+            ends.push(u32::try_from(bytes.len()).expect("bounded labels and lines"));
         }
         Prefixes {
             bytes: bytes.into(),
@@ -117,14 +139,17 @@ impl Prefixes {
 
     /// The finished prefixes, in the order of the lines.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(&0).chain(&self.ends);
-        starts
-            .zip(&self.ends)
-            .map(|(&start, &end)| &self.bytes[start..end])
+        let mut rest = &*self.bytes;
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let (prefix, behind) = rest.split_at((end - start) as usize);
+            (rest, start) = (behind, end);
+            prefix
+        })
     }
 }
 
-fn push_labels(out: &mut Vec<u8>, labels: &[(&str, &str)], le: Option<f64>) {
+fn push_labels(out: &mut Vec<u8>, labels: &[(&str, &str)], own: Option<(&str, f64)>) {
     let mut before = b'{';
     for (name, value) in labels {
         out.push(before);
@@ -134,11 +159,12 @@ fn push_labels(out: &mut Vec<u8>, labels: &[(&str, &str)], le: Option<f64>) {
         push_label_value(out, value);
         out.push(b'"');
     }
-    if let Some(bound) = le {
+    if let Some((name, bound)) = own {
         out.push(before);
         before = b',';
-        out.extend_from_slice(b"le=\"");
-        push_f64(out, bound);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"=\"");
+        push_canonical(out, bound);
         out.push(b'"');
     }
     if before == b',' {
@@ -156,45 +182,6 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out);
         assert_eq!(String::from_utf8_lossy(&out), bytes, "{rule}");
-    }
-
-    #[test]
-    fn floats_are_the_shortest_and_name_the_special_ones_as_go_does() {
-        let rows = [
-            ("zero has one digit", 0.0, "0"),
-            ("minus zero keeps its sign", -0.0, "-0"),
-            ("a whole number has no point", 1.0, "1"),
-            ("a bound is as short as it was written", 0.005, "0.005"),
-            (
-                "a third has all its digits",
-                1.0 / 3.0,
-                "0.3333333333333333",
-            ),
-            ("the smallest plain fraction", 1e-5, "0.00001"),
-            ("smaller ones take an exponent", 9e-6, "9e-6"),
-            ("the largest plain number", 9e15, "9000000000000000"),
-            ("larger ones take an exponent", 1e16, "1e16"),
-            (
-                "the largest float is not 309 digits",
-                f64::MAX,
-                "1.7976931348623157e308",
-            ),
-            ("the smallest float", 5e-324, "5e-324"),
-            ("negative numbers", -12.5, "-12.5"),
-            ("not a number", f64::NAN, "NaN"),
-            ("infinity has its sign", f64::INFINITY, "+Inf"),
-            ("minus infinity", f64::NEG_INFINITY, "-Inf"),
-        ];
-        for (rule, value, bytes) in rows {
-            check(rule, |out| push_f64(out, value), bytes);
-        }
-    }
-
-    #[test]
-    fn integers_have_every_digit() {
-        for value in [0, 9, 10, 99, 100, 9_007_199_254_740_993, u64::MAX] {
-            check("as Display", |out| push_u64(out, value), &value.to_string());
-        }
     }
 
     #[test]
@@ -218,18 +205,75 @@ mod tests {
     #[test]
     fn help_is_escaped_and_stays_on_its_line() {
         let rows = [
-            ("empty", "", ""),
-            ("quotes are not escaped", "a \"b\"", "a \"b\""),
-            ("backslash and line feed", "a\\b\nc", "a\\\\b\\nc"),
+            ("empty", "", "", ""),
+            (
+                "quotes in OpenMetrics alone",
+                "a \"b\"",
+                "a \"b\"",
+                "a \\\"b\\\"",
+            ),
+            (
+                "backslash and line feed",
+                "a\\b\nc",
+                "a\\\\b\\nc",
+                "a\\\\b\\nc",
+            ),
             (
                 "other line breaks are spaces",
                 "a\rb\u{2028}c\x0bd\u{85}e",
                 "a b c d e",
+                "a b c d e",
             ),
-            ("unicode", "µs", "µs"),
+            ("unicode", "µs", "µs", "µs"),
         ];
-        for (rule, help, bytes) in rows {
-            check(rule, |out| push_help(out, help), bytes);
+        for (rule, help, text, openmetrics) in rows {
+            check(rule, |out| push_help(out, help, false), text);
+            check(rule, |out| push_help(out, help, true), openmetrics);
+        }
+    }
+
+    #[test]
+    fn a_family_is_named_as_each_format_wants_it() {
+        let rows = [
+            (
+                "a counter says _total in text alone",
+                ("a", Kind::Counter),
+                "# HELP a_total H.\n# TYPE a_total counter\n",
+                "# HELP a H.\n# TYPE a counter\n",
+            ),
+            (
+                "a unit is what the name ends with",
+                ("a_seconds", Kind::Counter),
+                "# HELP a_seconds_total H.\n# TYPE a_seconds_total counter\n",
+                "# HELP a_seconds H.\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\n",
+            ),
+            (
+                "a name that is nothing but a unit has none",
+                ("seconds", Kind::Gauge),
+                "# HELP seconds H.\n# TYPE seconds gauge\n",
+                "# HELP seconds H.\n# TYPE seconds gauge\n",
+            ),
+            (
+                "info is a gauge in text",
+                ("a", Kind::Info),
+                "# HELP a_info H.\n# TYPE a_info gauge\n",
+                "# HELP a H.\n# TYPE a info\n",
+            ),
+            (
+                "histograms and summaries are named alike",
+                ("a", Kind::Summary),
+                "# HELP a H.\n# TYPE a summary\n",
+                "# HELP a H.\n# TYPE a summary\n",
+            ),
+        ];
+        for (rule, (base, kind), text, openmetrics) in rows {
+            let heads = Heads::new(base, kind, "H.");
+            check(rule, |out| out.extend_from_slice(&heads.text), text);
+            check(
+                rule,
+                |out| out.extend_from_slice(&heads.openmetrics),
+                openmetrics,
+            );
         }
     }
 
@@ -248,8 +292,29 @@ mod tests {
             ),
         ];
         for (rule, labels, le, bytes) in rows {
-            check(rule, |out| push_labels(out, labels, le), bytes);
+            let own = le.map(|bound| ("le", bound));
+            check(rule, |out| push_labels(out, labels, own), bytes);
         }
+    }
+
+    #[test]
+    fn prefixes_come_back_one_by_one() {
+        let lines = [
+            Line {
+                suffix: "_bucket",
+                own: Some(("le", 1.0)),
+            },
+            Line::plain("_sum"),
+            Line::plain(""),
+        ];
+        let prefixes = Prefixes::new("a", &[("b", "c")], &lines);
+        let read: Vec<&[u8]> = prefixes.iter().collect();
+        let expected: [&[u8]; 3] = [
+            b"a_bucket{b=\"c\",le=\"1.0\"} ",
+            b"a_sum{b=\"c\"} ",
+            b"a{b=\"c\"} ",
+        ];
+        assert_eq!(read, expected);
     }
 
     /// Reads an escaped label value back; none when it is not closed by its last byte.
@@ -283,21 +348,12 @@ mod tests {
 
         #[test]
         fn any_help_is_two_lines_with_its_type(help in any::<String>()) {
-            let mut out = Vec::new();
-            push_head(&mut out, "a", &help, "gauge");
-            let text = String::from_utf8(out).unwrap();
-            prop_assert_eq!(text.split(breaks_lines_or_feed).count(), 3);
-            prop_assert!(text.ends_with("\n# TYPE a gauge\n"));
-        }
-
-        #[test]
-        fn any_float_reads_back_as_it_was(bits in any::<u64>()) {
-            let value = f64::from_bits(bits);
-            let mut out = Vec::new();
-            push_f64(&mut out, value);
-            let read: f64 = std::str::from_utf8(&out).unwrap().parse().unwrap();
-            prop_assert!(read == value || read.is_nan() && value.is_nan());
-            prop_assert!(out.len() <= 24, "{} bytes", out.len());
+            let heads = Heads::new("a", Kind::Gauge, &help);
+            for head in [heads.text, heads.openmetrics] {
+                let text = String::from_utf8(head.into()).unwrap();
+                prop_assert_eq!(text.split(breaks_lines_or_feed).count(), 3);
+                prop_assert!(text.ends_with("\n# TYPE a gauge\n"));
+            }
         }
     }
 

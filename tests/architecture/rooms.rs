@@ -24,7 +24,11 @@ const ROOMS: &[Room] = &[
         &["worker", "http", "clock", "identity"],
         &["rmp_serde", "serde", "serde_json", "fastrand"],
     ),
-    ("prometheus", &["worker", "clock"], &[]),
+    (
+        "prometheus",
+        &["worker", "clock"],
+        &["foldhash", "itoa", "zmij"],
+    ),
     // serde beside serde_json: the bound of its generic functions is `serde::Serialize`.
     (
         "log",

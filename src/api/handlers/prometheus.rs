@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::api::segment::whole;
 use crate::api::{Fault, Services};
-use crate::prometheus::content_type;
+use crate::prometheus::Format;
 use crate::server::{Params, Reply, Request};
 
 /// Most that one request adds: doubles, as scrapers hold counters, stay exact up to here.
@@ -31,10 +31,11 @@ pub(in crate::api) fn counter_inc(
 
 pub(in crate::api) fn exposition(
     services: &Services,
-    _: &Request,
+    request: &Request,
     _: &Params,
 ) -> Result<Reply, Fault> {
+    let (format, content_type) = Format::negotiate(request.header_values("accept"));
     let mut page = Vec::with_capacity(32 << 10);
-    services.registry.render(&mut page);
-    Ok(Reply::new(200, content_type(), page))
+    services.registry.render(format, &mut page);
+    Ok(Reply::new(200, content_type, page))
 }
