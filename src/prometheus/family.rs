@@ -8,6 +8,7 @@ use super::format::Format;
 use super::kind::Kind;
 use super::table::{Keyed, Table};
 use super::text::{self, Heads, Line, Prefixes};
+use super::words::Words;
 use crate::clock::Clock;
 
 /// Series of one name, told apart by label values. Cloning shares them.
@@ -90,16 +91,15 @@ struct Core<M> {
 type Sorted<M> = Arc<Vec<Arc<Series<M>>>>;
 
 struct Series<M> {
-    values: Box<[Box<str>]>,
-    prefixes: Prefixes,
+    values: Words,
     metric: M,
+    prefixes: Prefixes,
 }
 
 impl<M> Keyed for Arc<Series<M>> {
     #[inline]
     fn is(&self, words: &[&str]) -> bool {
-        let pairs = || self.values.iter().zip(words);
-        self.values.len() == words.len() && pairs().all(|(held, given)| **held == **given)
+        self.values.are(words)
     }
 }
 
@@ -210,7 +210,7 @@ impl<M: Metric> Core<M> {
         let names = self.labels.iter().map(String::as_str);
         let labels: Vec<_> = names.zip(values.iter().copied()).collect();
         Series {
-            values: values.iter().map(|&value| value.into()).collect(),
+            values: Words::new(values),
             prefixes: Prefixes::new(&self.base, &labels, &M::lines(&self.shape)),
             metric: M::new(&self.shape),
         }
@@ -224,7 +224,7 @@ impl<M: Metric> Core<M> {
             let all = Arc::make_mut(&mut sorted);
             all.append(&mut fresh);
             drop(fresh);
-            all.sort_by(|a, b| a.values.cmp(&b.values));
+            all.sort_by(|a, b| a.values.iter().cmp(b.values.iter()));
         }
         sorted.clone()
     }

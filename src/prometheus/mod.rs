@@ -58,6 +58,7 @@ mod summary;
 mod table;
 mod text;
 mod value;
+mod words;
 
 pub use bounds::{exponential_bounds, linear_bounds};
 pub use error::Error;

@@ -1,8 +1,8 @@
 //! Words that many threads add to: each thread has a copy of its own as far as they go.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 const LINE_WORDS: usize = 16;
@@ -12,9 +12,10 @@ const LINE_WORDS: usize = 16;
 #[repr(align(128))]
 struct Words([AtomicU64; LINE_WORDS]);
 
-/// The same words once for each stripe; a thread writes to its own stripe alone.
+/// The same words once for each stripe; a thread writes to its own stripe alone. Cloning shares them.
+#[derive(Clone)]
 pub(super) struct Stripes {
-    lines: Box<[Words]>,
+    lines: Arc<[Words]>,
     lines_each: usize,
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: nothing is ever taken out and nothing moves. So what was found can be lent for as long as
 //! the table lives, and an empty slot on the way means that what was looked for is not there.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -14,7 +14,7 @@ pub(super) trait Keyed {
 }
 
 /// Slots of the first level; each further one has eight times as many.
-const FIRST_SLOTS: usize = 64;
+const FIRST_SLOTS: usize = 256;
 const GROWTH: usize = 8;
 /// 64 to 2^27 slots: more than memory has room for.
 const LEVELS: usize = 8;
@@ -48,7 +48,7 @@ impl<V: Keyed> Table<V> {
     /// The value of these words.
     #[inline]
     pub(super) fn find(&self, words: &[&str]) -> Option<&V> {
-        let hash = self.hasher.hash_one(words);
+        let hash = self.hash(words);
         for level in &self.levels {
             for slot in path(hash, level.get()?) {
                 let (held, value) = slot.get()?;
@@ -58,6 +58,19 @@ impl<V: Keyed> Table<V> {
             }
         }
         None
+    }
+
+    /// Lengths go in last and at once: a word's own end would cost a step more for each.
+    #[inline]
+    fn hash(&self, words: &[&str]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        let mut lengths = words.len() as u64;
+        for word in words {
+            hasher.write(word.as_bytes());
+            lengths = lengths.rotate_left(11) ^ word.len() as u64;
+        }
+        hasher.write_u64(lengths);
+        hasher.finish()
     }
 
     /// Waits for whoever adds now.
@@ -76,7 +89,7 @@ impl<'a, V: Keyed> Adding<'a, V> {
 
     /// Adds a value whose words are not there yet. `None` where no slot is left on its path.
     pub(super) fn add(&mut self, words: &[&str], value: V) -> Option<&'a V> {
-        let hash = self.table.hasher.hash_one(words);
+        let hash = self.table.hash(words);
         for (at, level) in self.table.levels.iter().enumerate() {
             let slots = FIRST_SLOTS * GROWTH.pow(at as u32);
             let level = level.get_or_init(|| (0..slots).map(|_| OnceLock::new()).collect());

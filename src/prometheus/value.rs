@@ -12,7 +12,7 @@ use super::text::{Line, Prefixes};
 
 /// Counts up. Cloning shares the count.
 #[derive(Clone)]
-pub struct Counter(Arc<Stripes>);
+pub struct Counter(Stripes);
 
 /// A value that goes up and down. Cloning shares the value.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl fmt::Debug for Counter {
 
 impl Metric for Counter {
     fn new(_shape: &Arc<Shape>) -> Counter {
-        Counter(Arc::new(Stripes::new(1)))
+        Counter(Stripes::new(1))
     }
 
     fn lines(_shape: &Shape) -> Vec<Line> {
