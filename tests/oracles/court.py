@@ -102,16 +102,17 @@ def stop(process):
 class Api:
     """The release server, with what it sends going to an agent or, without one, nothing sent at all."""
 
-    def __init__(self, agent=None, stdout=subprocess.DEVNULL, **environment):
+    def __init__(self, agent=None, **environment):
         self.base = f"http://127.0.0.1:{free_port()}"
         self.statsd = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.statsd.bind(("127.0.0.1", 0))
         sent = {"DD_TRACE_AGENT_URL": agent} if agent else {"DD_TRACE_ENABLED": "false"}
         self.process = start(
-            TESTAPI, "--bind", self.base.removeprefix("http://"), stdout=stdout, **sent,
+            TESTAPI, "--bind", self.base.removeprefix("http://"), stdout=subprocess.PIPE, **sent,
             DD_DOGSTATSD_URL=f"udp://127.0.0.1:{self.statsd.getsockname()[1]}", DD_ENV="judged",
             **{"TESTAPI_LOG_STDOUT": "false", **environment},
         )
+        self.stdout, self.stderr = Records(self.process.stdout), Records(self.process.stderr)
         # Not counted among the requests, whatever it takes.
         until("the API", lambda: self.ask("/style.css").status == 200)
 
@@ -119,9 +120,13 @@ class Api:
         return exchange(self.base + path, **headers)
 
     def stop(self):
-        ended = stop(self.process)
+        """Its exit code, once both of its outputs are read to their ends."""
+        self.process.terminate()
+        code = self.process.wait(timeout=20)
+        for output in (self.stdout, self.stderr):
+            output.join(timeout=20)
         self.statsd.close()
-        return ended
+        return code
 
     def __enter__(self):
         return self
@@ -142,7 +147,7 @@ class Records(threading.Thread):
 
     def run(self):
         for line in self.pipe:
-            self.lines.append(line)
+            self.lines.append(line.removesuffix("\n"))
 
 
 class TestAgent:

@@ -3,10 +3,11 @@
 import re
 import subprocess
 import time
+from collections import Counter
 
-from court import Api, differences, judge, unpacked, until
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
-from prometheus_client.parser import text_string_to_metric_families as text_families
+from court import Api, DoesNotHold, differences, judge, unpacked, until
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -36,10 +37,25 @@ ENCODINGS = ((None, False), ("identity", False), ("gzip", True), ("gzip, deflate
 MOVING = re.compile(r"process_|exposition_(duration|size)")
 
 
+def read(who, parse, page):
+    try:
+        return list(parse(page))
+    except (ValueError, KeyError, IndexError) as error:
+        raise DoesNotHold(f"the page is read by {who}\n  seen: {error!r}") from error
+
+
+def text_families(page):
+    return read("the text parser", parse_text, page)
+
+
+def openmetrics_families(page):
+    return read("the OpenMetrics parser", parse_openmetrics, page)
+
+
 def both_formats_are_read_by_others(agent):
     began = time.time()
     with Api(agent.base) as api:
-        for path in ("/status/404", "/prometheus_counter_inc/apples/3", "/server_error/", "/slow/20", "/cpu/5"):
+        for path in ("/status/404", "/prometheus_counter_inc/apples/3", "/prometheus_counter_inc/a%0Db/1", "/server_error/", "/slow/20", "/cpu/5"):
             api.ask(path)
         for who, accept, content_type in ACCEPT:
             reply = api.ask("/metrics", **({"Accept": accept} if accept else {}))
@@ -73,18 +89,17 @@ def promtool_finds_nothing(text):
 
 def values(families):
     """Sample name and labels to value, for all families."""
-    found = {}
-    for family in families:
-        for sample in family.samples:
-            labels = {name: float(value) if name in ("le", "quantile") else value for name, value in sample.labels.items()}
-            key = (sample.name, tuple(sorted(labels.items())))
-            judge("each series stands once", key not in found, key) if key in found else None
-            found[key] = None if MOVING.match(sample.name) else sample.value
-    return found
+    number = lambda name, value: float(value) if name in ("le", "quantile") else value
+    found = []
+    for sample in (sample for family in families for sample in family.samples):
+        labels = sorted((name, number(name, value)) for name, value in sample.labels.items())
+        found.append(((sample.name, tuple(labels)), None if MOVING.match(sample.name) else sample.value))
+    judge("each series stands once", len(dict(found)) == len(found), Counter(key for key, _ in found).most_common(3))
+    return dict(found)
 
 
 def both_say_the_same(text, openmetrics):
-    plain, strict = list(text_families(text)), list(openmetrics_families(openmetrics))
+    plain, strict = text_families(text), openmetrics_families(openmetrics)
     types = {family.name: family.type for family in plain}
     wanted = {
         "request_count": "counter", "custom_metric": "counter", "request_latency_seconds": "histogram",
@@ -113,12 +128,12 @@ def exemplars_lead_to_traces(agent, text, openmetrics, began):
     judge("text has no exemplar", not re.search(r"[}\d] # \{", text), re.findall(r".* # \{.*", text))
     samples = [sample for family in openmetrics_families(openmetrics) for sample in family.samples if sample.exemplar]
     judge("OpenMetrics has some", len(samples) >= 3, openmetrics[:1000])
-    for sample in samples:
-        exemplar = sample.exemplar
-        told = (sample.name, sample.labels, exemplar)
-        judge("an exemplar stands at a bucket, below its bound", sample.name.endswith("_bucket") and exemplar.value <= float(sample.labels["le"]), told)
-        judge("its labels are short enough", sum(len(name) + len(value) for name, value in exemplar.labels.items()) <= 128, told)
-        judge("it was made in this run", exemplar.timestamp is None or began - 1 <= float(exemplar.timestamp) <= time.time() + 1, told)
+    outside = [one for one in samples if not one.name.endswith("_bucket") or one.exemplar.value > float(one.labels["le"])]
+    judge("each stands at a bucket, and below its bound", not outside, outside)
+    long = [one for one in samples if sum(len(name) + len(value) for name, value in one.exemplar.labels.items()) > 128]
+    judge("their labels are short enough", not long, long)
+    early = [one for one in samples if not began - 1 <= float(one.exemplar.timestamp or began) <= time.time() + 1]
+    judge("they were made in this run", not early, early)
     wanted = {sample.exemplar.labels.get("trace_id") for sample in samples}
     until("the traces of all exemplars at the test agent", lambda: wanted <= trace_ids(agent))
     judge("each exemplar names a trace that the test agent has", True)

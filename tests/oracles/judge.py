@@ -3,6 +3,7 @@
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import court
@@ -39,6 +40,9 @@ def main():
                 subject(*arguments)
             except court.DoesNotHold as error:
                 print(f"  does not hold: {error}", flush=True)
+                failed.append(title)
+            except Exception:
+                traceback.print_exc(file=sys.stdout)
                 failed.append(title)
             print(f"  {time.monotonic() - began:.1f} s", flush=True)
     print(f"{court.passed} passed, {len(failed)} failed" + "".join(f"\n  {title}" for title in failed))

@@ -3,13 +3,12 @@
 import fnmatch
 import json
 import socket
-import subprocess
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import PurePath
 
 import statuses
-from court import TESTAPI, Api, Records, free_port, judge, start
+from court import TESTAPI, Api, judge, start
 from openmetrics import agent_check
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "critical": "critical"}
@@ -29,22 +28,19 @@ AGENTS = (b'a"b\\c', b"a\tb", b'","status":"emergency","x":"', b"y" * 3000)
 def every_line_has_the_level_that_was_logged(folder):
     log = folder / "levels.json"
     settings = {"TESTAPI_LOG_FILE": str(log), "TESTAPI_LOG_STDOUT": "true", "TESTAPI_LOG_LEVEL": "debug"}
-    with Api(stdout=subprocess.PIPE, **settings) as api:
-        stdout = Records(api.process.stdout)
-        api.process.stdout = None
+    with Api(**settings) as api:
         asked = [api.ask(f"/logging/{level}").status for level in LEVELS]
         asked += [api.ask(path).status for path in ("/server_error/", "/panic/", "/status/503", "/status/404", "/status/204")]
         address = ("127.0.0.1", int(api.base.rsplit(":", 1)[1]))
         asked += [answer(address, target, b"judge") for target in TARGETS]
         asked += [answer(address, b"/status/200", agent) for agent in AGENTS]
-        _, stderr = api.stop()
-    stdout.join(timeout=20)
+        api.stop()
     judge("every request had an answer", all(asked), asked)
     in_file = log.read_bytes().decode().split("\n")
     judge("the file ends with a line's end", in_file.pop() == "")
-    for place, lines in (("the file", in_file), ("the output", [line.removesuffix("\n") for line in stdout.lines])):
+    for place, lines in (("the file", in_file), ("the output", api.stdout.lines)):
         records_are_right(place, lines, asked)
-    judge("file and output say the same", Counter(in_file) == Counter(line.removesuffix("\n") for line in stdout.lines))
+    judge("file and output say the same", Counter(in_file) == Counter(api.stdout.lines))
     the_agent_finds_the_file(log)
 
 
@@ -118,21 +114,19 @@ def the_agent_finds_the_file(log):
 
 def standard_error_is_lines_of_json():
     with Api() as api:
-        _, stopped = api.stop()
-        taken = socket.create_server(("127.0.0.1", free_port()))
-        with taken:
-            refused = start(TESTAPI, "--bind", f"127.0.0.1:{taken.getsockname()[1]}", DD_TRACE_ENABLED="false", TESTAPI_LOG_STDOUT="false")
-            _, failed = refused.communicate(timeout=20)
+        api.stop()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = start(TESTAPI, "--bind", f"127.0.0.1:{taken.getsockname()[1]}", DD_TRACE_ENABLED="false", TESTAPI_LOG_STDOUT="false")
+        _, failed = refused.communicate(timeout=20)
     odd = start(TESTAPI, "--bind", "nowhere", TESTAPI_WORKERS="-1", TESTAPI_LOG_STDOUT="false")
     _, unread = odd.communicate(timeout=20)
-    for when, text, levels in (
-        ("at its end", stopped, {"info"}),
-        ("where it cannot bind", failed, {"error", "critical"}),
-        ("where a setting cannot be read", unread, {"warning", "error", "critical"}),
+    for when, lines, levels in (
+        ("in a run from start to end", api.stderr.lines, {"info"}),
+        ("where it cannot bind", failed.splitlines(), {"error", "critical"}),
+        ("where a setting cannot be read", unread.splitlines(), {"warning", "error", "critical"}),
     ):
-        lines = text.splitlines()
         records = read(lines)
         bad = [record for record in records if not isinstance(record, dict)]
-        judge(f"what the program says on standard error {when} is JSON, a line each", lines and not bad, bad or text)
+        judge(f"what the program says on standard error {when} is JSON, a line each", lines and not bad, bad)
         seen = {statuses.of_record(record) for record in records}
         judge(f"and its level {when} is one of {sorted(levels)}", seen <= levels, records)

@@ -5,7 +5,7 @@ import math
 import re
 import urllib.parse
 
-from court import Api, differences, free_port, get, judge, start, stop, until
+from court import Api, DoesNotHold, differences, free_port, get, judge, start, stop, until
 from formats import ASK_OPENMETRICS, openmetrics_families, trace_ids
 
 SCRAPES = 30
@@ -32,7 +32,8 @@ class Prometheus:
 
     def asked(self, path, **parameters):
         answer = json.loads(get(f"{self.base}/{path}?{urllib.parse.urlencode(parameters)}")[1])
-        judge(f"{path} answers", answer["status"] == "success", answer) if answer["status"] != "success" else None
+        if answer["status"] != "success":
+            raise DoesNotHold(f"{path} is answered\n  seen: {answer}")
         return answer["data"]
 
     def query(self, expression):
@@ -89,7 +90,7 @@ def every_scrape_was_good(prometheus):
     lowest = prometheus.query("min_over_time(up[5m])")
     judge("up was always 1", [value for _, value in lowest] == [1], lowest)
     samples = prometheus.query("min_over_time(scrape_samples_scraped[5m])")
-    judge("each scrape had samples", [value > 20 for _, value in samples] == [True], samples)
+    judge("each scrape had samples", [value > 0 for _, value in samples] == [True], samples)
     lost = prometheus.query("max_over_time((scrape_samples_scraped - scrape_samples_post_metric_relabeling)[5m:1s])")
     judge("and none was left out", [value for _, value in lost] == [0], lost)
     [target] = prometheus.asked("targets")["activeTargets"]

@@ -11,8 +11,8 @@ def traces_please_datadogs_test_agent(agent, folder):
         routes = json.loads(api.ask("/", Accept="application/json").body)["routes"]
         for route in routes:
             api.ask(route["try"])
-        code, stderr = api.stop()
-    judge("the API stops with nothing left behind", code == 0, stderr)
+        code = api.stop()
+    judge("the API stops with nothing left behind", code == 0, api.stderr.lines)
     status, body = get(f"{agent.base}/test/trace_check/failures?return_all=true")
     judge("no check of the test agent fails", status == 200, body)
     traces = agent.traces()
