@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Judges that nobody here wrote, on the release build: Datadog's APM test agent, ddtrace and datadogpy for
-# Python, the Python parser of Prometheus text, promtool. Installs what it can; says aloud what is missing,
-# and fails for it where CI is set.
+# Judges that nobody here wrote, on the release build: Datadog's APM test agent, ddtrace and datadogpy for Python, the
+# Agent's own OpenMetrics and Prometheus checks, the Python parsers of both exposition formats, promtool, Prometheus.
+# Installs what it can; says aloud what is missing, and fails for it where CI is set.
+# Words as arguments run only the subjects whose titles have one of them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 venvs=target/oracles
@@ -13,8 +14,8 @@ missing() {
 }
 
 command -v python3 >/dev/null || missing 'python3'
-# The two pin different versions of one library, so each has an environment of its own.
-for name in test_agent clients; do
+# They pin different versions of the same libraries, so each has an environment of its own.
+for name in test_agent clients checks; do
     requirements=tests/oracles/$name.txt
     if ! cmp -s "$requirements" "$venvs/$name/installed.txt"; then
         python3 -m venv --clear "$venvs/$name"
@@ -23,9 +24,10 @@ for name in test_agent clients; do
         cp "$requirements" "$venvs/$name/installed.txt"
     fi
 done
-if ! command -v promtool >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+both() { command -v promtool >/dev/null && command -v prometheus >/dev/null; }
+if ! both && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y prometheus) >/dev/null 2>&1 || true
 fi
-command -v promtool >/dev/null || missing 'promtool (the Debian package prometheus has it)'
+both || missing 'prometheus and promtool (the Debian package prometheus has both)'
 
-exec "$venvs/clients/bin/python" tests/oracles/judge.py "$venvs/test_agent/bin/ddapm-test-agent"
+exec "$venvs/clients/bin/python" tests/oracles/judge.py "$@"
