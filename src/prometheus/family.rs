@@ -8,7 +8,7 @@ use super::format::Format;
 use super::kind::Kind;
 use super::table::{Keyed, Table};
 use super::text::{self, Heads, Line, Prefixes};
-use super::words::Words;
+use super::words::{Wanted, Words};
 use crate::clock::Clock;
 
 /// Series of one name, told apart by label values. Cloning shares them.
@@ -91,27 +91,29 @@ struct Core<M> {
 type Sorted<M> = Arc<Vec<Arc<Series<M>>>>;
 
 struct Series<M> {
-    values: Words,
+    key: Words,
     metric: M,
+    values: Box<[Box<str>]>,
     prefixes: Prefixes,
 }
 
 impl<M> Keyed for Arc<Series<M>> {
     #[inline]
-    fn is(&self, words: &[&str]) -> bool {
-        self.values.are(words)
+    fn is(&self, wanted: &Wanted<'_>) -> bool {
+        self.key.are(wanted)
     }
 }
 
 impl<M: Metric> Family<M> {
     pub(super) fn new(head: Head, shape: Shape) -> Family<M> {
+        let labels = head.labels.len();
         let family = Family(Arc::new(Core {
             heads: Heads::new(&head.base, shape.kind, &head.help),
             base: head.base,
             labels: head.labels,
             shape: Arc::new(shape),
             series_max: head.series_max,
-            series: Table::new(),
+            series: Table::new(labels),
             overflow: OnceLock::new(),
             refused: AtomicU64::new(0),
             fresh: Mutex::default(),
@@ -210,7 +212,8 @@ impl<M: Metric> Core<M> {
         let names = self.labels.iter().map(String::as_str);
         let labels: Vec<_> = names.zip(values.iter().copied()).collect();
         Series {
-            values: Words::new(values),
+            key: Words::new(values),
+            values: values.iter().map(|&value| value.into()).collect(),
             prefixes: Prefixes::new(&self.base, &labels, &M::lines(&self.shape)),
             metric: M::new(&self.shape),
         }
@@ -224,7 +227,7 @@ impl<M: Metric> Core<M> {
             let all = Arc::make_mut(&mut sorted);
             all.append(&mut fresh);
             drop(fresh);
-            all.sort_by(|a, b| a.values.iter().cmp(b.values.iter()));
+            all.sort_by(|a, b| a.values.cmp(&b.values));
         }
         sorted.clone()
     }

@@ -3,21 +3,22 @@
 //! Invariant: nothing is ever taken out and nothing moves. So what was found can be lent for as long as
 //! the table lives, and an empty slot on the way means that what was looked for is not there.
 
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use foldhash::fast::RandomState;
+use super::words::{Seeds, Wanted};
 
 /// A value that is found by its words.
 pub(super) trait Keyed {
-    fn is(&self, words: &[&str]) -> bool;
+    fn is(&self, wanted: &Wanted<'_>) -> bool;
 }
 
-/// Slots of the first level; each further one has eight times as many.
+/// Slots of the first level where there are labels: a family holds fewer series as a rule, and what is found
+/// at the first probe is found soonest.
 const FIRST_SLOTS: usize = 256;
+/// Each further level has so many times as many.
 const GROWTH: usize = 8;
-/// 64 to 2^27 slots: more than memory has room for.
-const LEVELS: usize = 8;
+/// 256 to 2^20 slots. Whatever does not fit is not added: names that were made to meet cost no more memory.
+const LEVELS: usize = 5;
 /// Slots looked at on each level. Few: a level that is half full sends the rest to the next.
 const PROBES: usize = 3;
 
@@ -26,7 +27,8 @@ type Level<V> = Box<[OnceLock<(u64, V)>]>;
 /// Values by their words. Many read while one adds.
 pub(super) struct Table<V> {
     levels: [OnceLock<Level<V>>; LEVELS],
-    hasher: RandomState,
+    first_slots: usize,
+    seeds: Seeds,
     adding: Mutex<usize>,
 }
 
@@ -37,40 +39,29 @@ pub(super) struct Adding<'a, V> {
 }
 
 impl<V: Keyed> Table<V> {
-    pub(super) fn new() -> Table<V> {
+    /// For words of which there are so many in a key.
+    pub(super) fn new(words: usize) -> Table<V> {
         Table {
             levels: Default::default(),
-            hasher: RandomState::default(),
+            first_slots: if words == 0 { 1 } else { FIRST_SLOTS },
+            seeds: Seeds::draw(),
             adding: Mutex::new(0),
         }
     }
 
     /// The value of these words.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, words: &[&str]) -> Option<&V> {
-        let hash = self.hash(words);
+        let wanted = Wanted::new(words, &self.seeds);
         for level in &self.levels {
-            for slot in path(hash, level.get()?) {
+            for slot in path(wanted.hash, level.get()?) {
                 let (held, value) = slot.get()?;
-                if *held == hash && value.is(words) {
+                if *held == wanted.hash && value.is(&wanted) {
                     return Some(value);
                 }
             }
         }
         None
-    }
-
-    /// Lengths go in last and at once: a word's own end would cost a step more for each.
-    #[inline]
-    fn hash(&self, words: &[&str]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        let mut lengths = words.len() as u64;
-        for word in words {
-            hasher.write(word.as_bytes());
-            lengths = lengths.rotate_left(11) ^ word.len() as u64;
-        }
-        hasher.write_u64(lengths);
-        hasher.finish()
     }
 
     /// Waits for whoever adds now.
@@ -89,9 +80,9 @@ impl<'a, V: Keyed> Adding<'a, V> {
 
     /// Adds a value whose words are not there yet. `None` where no slot is left on its path.
     pub(super) fn add(&mut self, words: &[&str], value: V) -> Option<&'a V> {
-        let hash = self.table.hash(words);
+        let hash = Wanted::new(words, &self.table.seeds).hash;
         for (at, level) in self.table.levels.iter().enumerate() {
-            let slots = FIRST_SLOTS * GROWTH.pow(at as u32);
+            let slots = self.table.first_slots * GROWTH.pow(at as u32);
             let level = level.get_or_init(|| (0..slots).map(|_| OnceLock::new()).collect());
             if let Some(free) = path(hash, level).find(|slot| slot.get().is_none()) {
                 *self.count += 1;
@@ -103,7 +94,7 @@ impl<'a, V: Keyed> Adding<'a, V> {
 }
 
 /// The slots where a hash may be, in the order in which they are filled.
-#[inline]
+#[inline(always)]
 fn path<S>(hash: u64, level: &[S]) -> impl Iterator<Item = &S> {
     let mask = level.len() - 1;
     let start = hash as usize;
@@ -112,18 +103,20 @@ fn path<S>(hash: u64, level: &[S]) -> impl Iterator<Item = &S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::Words;
     use super::*;
     use std::thread;
 
     impl Keyed for String {
-        fn is(&self, words: &[&str]) -> bool {
-            self.split(' ').eq(words.iter().copied())
+        fn is(&self, wanted: &Wanted<'_>) -> bool {
+            let words: Vec<&str> = self.split(' ').collect();
+            Words::new(&words).are(wanted)
         }
     }
 
     #[test]
     fn all_that_was_added_is_found_and_nothing_else() {
-        let table: Table<String> = Table::new();
+        let table: Table<String> = Table::new(1);
         for n in 0..5_000 {
             let (a, b) = (n.to_string(), (n % 7).to_string());
             let words = [a.as_str(), b.as_str()];
@@ -140,7 +133,7 @@ mod tests {
 
     #[test]
     fn who_looks_while_another_adds_finds_what_was_there() {
-        let table: Table<String> = Table::new();
+        let table: Table<String> = Table::new(1);
         table.adding().add(&["first"], "first".into()).unwrap();
         thread::scope(|scope| {
             let adder = scope.spawn(|| {

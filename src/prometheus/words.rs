@@ -1,77 +1,154 @@
-//! Label values as a key: compared with what a caller has, word by word.
+//! Label values as a key: hashed and compared a few machine words at a time.
+//!
+//! Labels are short. Of a word up to 16 bytes its length and two reads that may overlap are all there is, so
+//! these are made once, hashed, and then compared with what a series holds.
 
-/// Words that are compared often and never changed: each behind its length, in one piece of memory, since
-/// every further piece is a cache line more to wait for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Words(Box<[u8]>);
+use std::hash::BuildHasher;
 
-type Length = u16;
-const LENGTH_BYTES: usize = size_of::<Length>();
+use foldhash::fast::RandomState;
+
+/// Words that are looked for.
+pub(super) struct Wanted<'a> {
+    words: &'a [&'a str],
+    gists: [Gist; GISTS],
+    pub(super) hash: u64,
+}
+
+/// Words that are found.
+#[derive(Debug)]
+pub(super) struct Words {
+    gists: [Gist; GISTS],
+    count: usize,
+    /// Of all words only where the gists are not all there is.
+    whole: Option<Box<[Box<str>]>>,
+}
+
+/// Label sets with more words are told apart by the whole words alone.
+const GISTS: usize = 4;
+
+/// All of a word up to 16 bytes, and the most telling of a longer one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Gist {
+    length: usize,
+    first: u64,
+    last: u64,
+}
+
+impl Gist {
+    #[inline(always)]
+    fn of(word: &[u8]) -> Gist {
+        let four = |bytes: &[u8; 4]| u64::from(u32::from_ne_bytes(*bytes));
+        let (first, last) = match word {
+            [] => (0, 0),
+            [.., _, _, _, _, _, _, _, _] => {
+                let first = word
+                    .first_chunk()
+                    .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+                (
+                    first,
+                    word.last_chunk()
+                        .map_or(0, |bytes| u64::from_ne_bytes(*bytes)),
+                )
+            }
+            [.., _, _, _, _] => (
+                word.first_chunk().map_or(0, four),
+                word.last_chunk().map_or(0, four),
+            ),
+            [first, .., last] => {
+                let middle = word[word.len() / 2];
+                (u64::from(*first) << 8 | u64::from(middle), u64::from(*last))
+            }
+            [only] => (0, u64::from(*only)),
+        };
+        Gist {
+            length: word.len(),
+            first,
+            last,
+        }
+    }
+
+    const fn is_whole(self) -> bool {
+        self.length <= 16
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// The hash depends on all bytes of all words: of each a folded multiplication, the step of foldhash, whose
+    /// hasher would take the gists apart and put them together again.
+    #[inline(always)]
+    pub(super) fn new(words: &'a [&'a str], seeds: &Seeds) -> Wanted<'a> {
+        let mut gists = [Gist::default(); GISTS];
+        let mut hash = seeds.first ^ words.len() as u64;
+        for (gist, word) in gists.iter_mut().zip(words) {
+            *gist = Gist::of(word.as_bytes());
+            if !gist.is_whole() {
+                hash ^= seeds.state.hash_one(word);
+            }
+            let turned = hash.rotate_right(gist.length as u32);
+            hash = folded(turned ^ gist.first, seeds.second ^ gist.last);
+        }
+        if words.len() > GISTS {
+            hash ^= seeds.state.hash_one(words);
+        }
+        Wanted {
+            words,
+            gists,
+            hash: folded(hash, seeds.second),
+        }
+    }
+}
+
+#[inline(always)]
+fn folded(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// Drawn at random, so that nobody can make words that meet.
+pub(super) struct Seeds {
+    state: RandomState,
+    first: u64,
+    second: u64,
+}
+
+impl Seeds {
+    pub(super) fn draw() -> Seeds {
+        let state = RandomState::default();
+        Seeds {
+            first: state.hash_one("first"),
+            second: state.hash_one("second") | 1,
+            state,
+        }
+    }
+}
 
 impl Words {
-    /// Words of 64 KiB at most.
     pub(super) fn new(words: &[&str]) -> Words {
-        let mut all = Vec::new();
-        for word in words {
-            let length = Length::try_from(word.len()).expect("label values are bounded");
-            all.extend_from_slice(&length.to_ne_bytes());
-            all.extend_from_slice(word.as_bytes());
+        let mut gists = [Gist::default(); GISTS];
+        for (gist, word) in gists.iter_mut().zip(words) {
+            *gist = Gist::of(word.as_bytes());
         }
-        Words(all.into())
+        let gists_are_all = words.len() <= GISTS && gists.iter().all(|gist| gist.is_whole());
+        let whole = || words.iter().map(|&word| word.into()).collect();
+        Words {
+            gists,
+            count: words.len(),
+            whole: (!gists_are_all).then(whole),
+        }
     }
 
     /// Whether these are the same words.
-    #[inline]
-    pub(super) fn are(&self, words: &[&str]) -> bool {
-        let mut rest = &*self.0;
-        for word in words {
-            match first(rest) {
-                Some((held, behind)) if same(held, word.as_bytes()) => rest = behind,
-                _ => return false,
-            }
+    #[inline(always)]
+    pub(super) fn are(&self, wanted: &Wanted<'_>) -> bool {
+        if self.gists != wanted.gists || self.count != wanted.words.len() {
+            return false;
         }
-        rest.is_empty()
+        let same = |whole: &[Box<str>]| {
+            let mut pairs = whole.iter().zip(wanted.words);
+            pairs.all(|(held, given)| **held == **given)
+        };
+        self.whole.as_deref().is_none_or(same)
     }
-
-    /// The bytes of each, in their order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = &*self.0;
-        std::iter::from_fn(move || {
-            let (word, behind) = first(rest)?;
-            rest = behind;
-            Some(word)
-        })
-    }
-}
-
-#[inline]
-fn first(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = rest.split_first_chunk::<LENGTH_BYTES>()?;
-    rest.split_at_checked(Length::from_ne_bytes(*length).into())
-}
-
-/// For short words a call of `memcmp` costs more than the comparison: two reads that may overlap are enough.
-#[inline]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    match a.len() {
-        0 => true,
-        1..4 => {
-            let ends = |word: &[u8]| (word[0], word[word.len() / 2], word[word.len() - 1]);
-            ends(a) == ends(b)
-        }
-        4..8 => ends::<4>(a) == ends::<4>(b),
-        8..=16 => ends::<8>(a) == ends::<8>(b),
-        _ => a == b,
-    }
-}
-
-/// The first and the last `N` bytes.
-#[inline]
-fn ends<const N: usize>(word: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
-    (word.first_chunk(), word.last_chunk())
 }
 
 #[cfg(test)]
@@ -81,7 +158,11 @@ mod tests {
 
     #[test]
     fn words_are_told_apart() {
-        let rows: [(&str, &[&str], &[&str], bool); 9] = [
+        let long = [
+            "a long word, too long for two reads",
+            "a long word, tOO long for two reads",
+        ];
+        let rows: [(&str, &[&str], &[&str], bool); 13] = [
             ("none", &[], &[], true),
             ("one of nothing is not none", &[""], &[], false),
             ("the same", &["a", "bc"], &["a", "bc"], true),
@@ -91,12 +172,30 @@ mod tests {
             ("in another order", &["a", "b"], &["b", "a"], false),
             ("empty ones", &["", ""], &["", ""], true),
             ("beyond ASCII", &["é", "😀"], &["é", "😀"], true),
+            ("a long one", &long[..1], &long[..1], true),
+            (
+                "one that differs in its middle",
+                &long[..1],
+                &long[1..],
+                false,
+            ),
+            (
+                "many",
+                &["a", "b", "c", "d", "e"],
+                &["a", "b", "c", "d", "e"],
+                true,
+            ),
+            (
+                "many, of which the last differs",
+                &["a", "b", "c", "d", "e"],
+                &["a", "b", "c", "d", "f"],
+                false,
+            ),
         ];
         for (rule, held, given, expected) in rows {
-            let words = Words::new(held);
-            assert_eq!(words.are(given), expected, "{rule}");
-            assert!(
-                words.iter().eq(held.iter().map(|word| word.as_bytes())),
+            assert_eq!(
+                Words::new(held).are(&Wanted::new(given, &Seeds::draw())),
+                expected,
                 "{rule}"
             );
         }
@@ -104,25 +203,32 @@ mod tests {
 
     #[test]
     fn a_byte_that_differs_is_seen_wherever_it_is() {
+        let seeds = Seeds::draw();
         for length in 0..40 {
-            let word = vec![b'x'; length];
-            assert!(same(&word, &word.clone()));
-            assert!(!same(&word, &vec![b'x'; length + 1]));
+            let word = "x".repeat(length);
+            let words = Words::new(&[&word]);
+            assert!(words.are(&Wanted::new(&[&word], &seeds)));
+            assert!(!words.are(&Wanted::new(&[&"x".repeat(length + 1)], &seeds)));
             for at in 0..length {
                 let mut other = word.clone();
-                other[at] ^= 0x80;
-                assert!(!same(&word, &other), "{at} of {length}");
+                other.replace_range(at..=at, "y");
+                assert!(
+                    !words.are(&Wanted::new(&[&other], &seeds)),
+                    "{at} of {length}"
+                );
             }
         }
     }
 
     proptest! {
         #[test]
-        fn bytes_are_the_same_as_the_standard_library_has_it(
-            a in prop::collection::vec(0_u8..3, 0..20),
-            b in prop::collection::vec(0_u8..3, 0..20),
+        fn words_are_the_same_as_the_standard_library_has_it(
+            a in prop::collection::vec("[ab]{0,3}", 0..6),
+            b in prop::collection::vec("[ab]{0,3}", 0..6),
         ) {
-            prop_assert_eq!(same(&a, &b), a == b);
+            let refs = |words: &'static [String]| words.iter().map(String::as_str).collect::<Vec<_>>();
+            let (a, b): (&'static [String], &'static [String]) = (a.leak(), b.leak());
+            prop_assert_eq!(Words::new(&refs(a)).are(&Wanted::new(&refs(b), &Seeds::draw())), a == b);
         }
     }
 }
