@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, LineWriter, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,12 +16,12 @@ use testapi::log::{self, Level, Logger, Options, Record, Value};
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{LINES, MESSAGE, served};
+use super::{LINES, MESSAGE, Served};
 
 pub(crate) trait Peer {
     fn name(&self) -> &'static str;
     /// Says these lines, one call each.
-    fn log(&self, lines: Range<u64>);
+    fn log(&self, lines: &[Served]);
     /// Waits until so many lines in all are in the file.
     fn flush(&self, lines: u64);
 }
@@ -53,9 +52,8 @@ impl Peer for Ours {
         "testapi"
     }
 
-    fn log(&self, lines: Range<u64>) {
-        for line in lines {
-            let served = served(line);
+    fn log(&self, lines: &[Served]) {
+        for served in lines {
             self.0.log(&Record {
                 logger: "api",
                 trace_id: served.trace_id,
@@ -82,7 +80,7 @@ impl Peer for Ours {
 struct Written(Arc<AtomicU64>);
 
 impl Written {
-    /// Asks until it is so. A line that never comes is missed later, when the file is read.
+    /// Asks until it is so, for ten seconds or somewhat more.
     fn wait(&self, lines: u64) {
         for _ in 0..50_000 {
             if self.0.load(Ordering::Acquire) >= lines {
@@ -90,6 +88,7 @@ impl Written {
             }
             thread::park_timeout(Duration::from_micros(200));
         }
+        panic!("of {lines} lines some do not arrive");
     }
 }
 
@@ -170,10 +169,9 @@ impl Peer for Tracing {
         self.name
     }
 
-    fn log(&self, lines: Range<u64>) {
+    fn log(&self, lines: &[Served]) {
         tracing::dispatcher::with_default(&self.dispatch, || {
-            for line in lines {
-                let served = served(line);
+            for served in lines {
                 tracing::info!(
                     target: "api",
                     {
@@ -247,9 +245,8 @@ impl Peer for Slog {
         self.name
     }
 
-    fn log(&self, lines: Range<u64>) {
-        for line in lines {
-            let served = served(line);
+    fn log(&self, lines: &[Served]) {
+        for served in lines {
             slog::info!(
                 self.logger, "{MESSAGE}";
                 "dd.trace_id" => served.trace_id as u64,

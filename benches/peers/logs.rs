@@ -103,8 +103,9 @@ fn main() {
 /// The cost of a line to its caller, and its CPU time until it is in the file.
 fn batch(peer: &dyn Peer, lines: Range<u64>) -> (Cost, f64) {
     let end = lines.end;
+    let lines: Vec<Served> = lines.map(served).collect();
     let before = ProcessTime::now();
-    let said = cost(LINES, || peer.log(lines));
+    let said = cost(LINES, || peer.log(&lines));
     peer.flush(end);
     let used = before.elapsed().as_nanos() as f64;
     (said, used / LINES as f64)

@@ -48,7 +48,7 @@ const HISTOGRAMS: [Shape; 5] = [
 
 const HELP: &str = "What the service has done since it was started.";
 /// Of each histogram.
-const OBSERVATIONS: usize = 150;
+const OBSERVATIONS: usize = 12_345;
 
 impl Shape {
     /// The label values of each series.
