@@ -1,1 +1,1 @@
-//! Nothing to use; `cargo bench` runs `calls.rs` and `spans.rs`.
+//! Nothing to use; `cargo bench` runs `calls.rs`, `spans.rs`, `metrics.rs` and `logs.rs`.

@@ -14,7 +14,8 @@ use tracing::{Dispatch, info_span};
 use tracing_datadog::DatadogTraceLayer;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::{CHILD, Cost, ROWS, SERVER, cost};
+use super::rounds::{Cost, cost};
+use super::{CHILD, ROWS, SERVER};
 
 pub(crate) trait Peer {
     fn name(&self) -> &'static str;

@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 mod answering;
 #[path = "../counting.rs"]
 mod counting;
+mod rounds;
 mod span_peers;
 
+use rounds::{Cost, cost, median_cost};
 use span_peers::{Official, Ours, Peer, TracingDatadog};
 
 const ROUNDS: usize = 21;
@@ -52,25 +54,6 @@ const ROWS: (&str, f64) = ("db.rows", 3.0);
 
 /// Traces that the Agent has heard of.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
-
-/// Of one span.
-#[derive(Clone, Copy)]
-struct Cost {
-    ns: f64,
-    allocations: f64,
-}
-
-fn cost(spans: u64, work: impl FnOnce()) -> Cost {
-    let (before, started) = (counting::allocations(), Instant::now());
-    work();
-    let ns = started.elapsed().as_nanos() as f64;
-    let allocations = (counting::allocations() - before) as f64;
-    let spans = spans as f64;
-    Cost {
-        ns: ns / spans,
-        allocations: allocations / spans,
-    }
-}
 
 fn mean(costs: impl Iterator<Item = Cost>) -> Cost {
     let zero = Cost {
@@ -113,11 +96,6 @@ const TABLE: [Row; 3] = [
     },
 ];
 
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
-}
-
 fn main() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let agent: SocketAddr = listener.local_addr().expect("it is bound");
@@ -158,8 +136,7 @@ fn measure(row: &Row, peers: &[Box<dyn Peer>]) {
         }
     }
     for ((peer, costs), taken) in peers.iter().zip(costs).zip(taken) {
-        let ns = median(costs.iter().map(|cost| cost.ns).collect());
-        let allocations = median(costs.iter().map(|cost| cost.allocations).collect());
+        let Cost { ns, allocations } = median_cost(&costs);
         let share = taken as f64 * 100.0 / (ROUNDS as u64 * (row.traces + WARM_UP)) as f64;
         let (what, name) = (row.what, peer.name());
         println!(
