@@ -25,7 +25,7 @@ impl Counts {
         self.server_spans.values().sum()
     }
 
-    /// Sum of a DogStatsD count, `testapi.requests`.
+    /// Sum of a DogStatsD count, `testapi.request_count`.
     pub fn dogstatsd_sum(&self, name: &str) -> f64 {
         self.dogstatsd.get(name).copied().unwrap_or(0.0)
     }
@@ -43,8 +43,8 @@ impl Counts {
                 self.prometheus_sum("request_count_total").round() as u64,
             ),
             (
-                "testapi.requests (DogStatsD)",
-                self.dogstatsd_sum("testapi.requests").round() as u64,
+                "testapi.request_count (DogStatsD)",
+                self.dogstatsd_sum("testapi.request_count").round() as u64,
             ),
             ("access log lines", self.access_log_lines),
         ];
@@ -69,7 +69,7 @@ mod tests {
         let counts = Counts {
             server_spans: BTreeMap::from([("a".into(), 3), ("b".into(), 4)]),
             access_log_lines: 6,
-            dogstatsd: BTreeMap::from([("testapi.requests".into(), 7.0)]),
+            dogstatsd: BTreeMap::from([("testapi.request_count".into(), 7.0)]),
             prometheus: BTreeMap::from([("request_count_total".into(), 9.0)]),
         };
         let rows = counts.rows();
@@ -80,7 +80,7 @@ mod tests {
         let expected = [
             ("server spans received", 7, None),
             ("request_count on /metrics", 9, Some(2)),
-            ("testapi.requests (DogStatsD)", 7, Some(0)),
+            ("testapi.request_count (DogStatsD)", 7, Some(0)),
             ("access log lines", 6, Some(-1)),
         ];
         assert_eq!(shown, expected);

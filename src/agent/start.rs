@@ -624,7 +624,7 @@ mod tests {
         for _ in 0..100 {
             client
                 .send_to(
-                    b"testapi.requests:1|c",
+                    b"testapi.request_count:1|c",
                     guard.addresses().dogstatsd.unwrap(),
                 )
                 .unwrap();
@@ -636,7 +636,7 @@ mod tests {
                 joined: true
             }
         );
-        assert_eq!(agent.counts().dogstatsd_sum("testapi.requests"), 100.0);
+        assert_eq!(agent.counts().dogstatsd_sum("testapi.request_count"), 100.0);
         assert_eq!(agent.settle(DEADLINE), Err(AskError::Stopped));
     }
 

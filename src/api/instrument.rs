@@ -11,7 +11,7 @@ use super::routes::{ROUTES, Route};
 use super::{Fault, Services, panics};
 use crate::dogstatsd::{CountHandle, TimingHandle};
 use crate::log::{Level, Record, Value};
-use crate::prometheus::{Counter, Histogram};
+use crate::prometheus::{Counter, Exemplar, Histogram};
 use crate::server::{Found, Method, Reply, Request, Router, Serve};
 use crate::trace::web::{client_ip, header_value, push_url};
 use crate::trace::{self, Entry, EntryOptions};
@@ -99,7 +99,16 @@ impl Api {
         let took_ns = services.clock.mono_ns().saturating_sub(started_ns);
         services.families.in_flight.add(-1.0);
         let at = found.map_or(ROUTES.len(), |found| found.target.at);
-        self.record(at, (method, route, status), took_ns);
+        let (trace_id, span_id) = match entry.is_kept() {
+            true => entry.ids(),
+            false => (0, 0),
+        };
+        let exemplar = Exemplar {
+            trace_id,
+            span_id,
+            unix_ms: services.clock.unix_ns() / 1_000_000,
+        };
+        self.record(at, (method, route, status), (took_ns, &exemplar));
         let seen = Seen {
             request,
             url: &url,
@@ -177,16 +186,16 @@ impl Api {
         Url { text, path_at }
     }
 
-    fn record(&self, at: usize, key: SeriesKey, took_ns: u64) {
+    fn record(&self, at: usize, key: SeriesKey, took: (u64, &Exemplar)) {
         let list = &self.series[at];
         let known = list.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = known.iter().find(|series| series.key == key) {
-            return series.record(took_ns);
+            return series.record(took);
         }
         drop(known);
         // Made before the lock is taken: the same words give the same series, should another be first.
         let fresh = Series::new(&self.services, key);
-        fresh.record(took_ns);
+        fresh.record(took);
         let mut all = list.write().unwrap_or_else(PoisonError::into_inner);
         if all.iter().all(|series| series.key != key) {
             all.push(fresh);
@@ -287,7 +296,10 @@ impl Series {
         ];
         Series {
             key,
-            requests: services.statsd.count_handle("testapi.requests", &tags).ok(),
+            requests: services
+                .statsd
+                .count_handle("testapi.request_count", &tags)
+                .ok(),
             duration: services
                 .statsd
                 .timing_handle("testapi.request.duration", &tags[..2])
@@ -301,7 +313,7 @@ impl Series {
         }
     }
 
-    fn record(&self, took_ns: u64) {
+    fn record(&self, (took_ns, exemplar): (u64, &Exemplar)) {
         if let Some(requests) = &self.requests {
             requests.add(1);
         }
@@ -309,7 +321,7 @@ impl Series {
             duration.record(Duration::from_nanos(took_ns));
         }
         self.count.inc();
-        self.latency.observe(took_ns as f64 / 1e9);
+        self.latency.observe_with(took_ns as f64 / 1e9, exemplar);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::gunicorn::{self, Backlog, Workers};
 use crate::http::Target;
 use crate::identity::Identity;
 use crate::log::Level;
-use crate::prometheus::{Registry, process};
+use crate::prometheus::{self, Registry, process};
 use crate::worker::Guard;
 use crate::{dogstatsd, log, server, trace};
 
@@ -41,13 +41,17 @@ fn start_with(
     identity: &Identity,
     clock: Clock,
 ) -> Result<(Services, Vec<Guard>), Error> {
-    let registry = Registry::new();
+    let registry = Registry::with(prometheus::Options {
+        series_max: settings.series_max,
+        clock: clock.clone(),
+    });
     let metrics_guard = process::start(&registry, clock.clone()).map_err(Error::Thread)?;
     let families = RequestFamilies::register(&registry)
         .and_then(|families| {
             let (version, env) = (identity.version.as_str(), identity.env.as_str());
             let pairs = [("version", version), ("env", env)];
             registry.info("testapi_build", "What is running.", &pairs)?;
+            registry.expose_itself()?;
             Ok(families)
         })
         .map_err(|error| Error::Registry(error.to_string()))?;

@@ -60,6 +60,8 @@ pub struct Settings {
     pub health_metrics: bool,
     /// Whether log lines carry the ids of the active span.
     pub logs_injection: bool,
+    /// Series that one Prometheus family may hold.
+    pub series_max: usize,
     /// Address of the API.
     pub bind: String,
     /// Threads of the API.
@@ -123,6 +125,7 @@ impl Default for Settings {
             tracer_level: Level::Info,
             health_metrics: true,
             logs_injection: true,
+            series_max: 2_000,
             bind: "127.0.0.1:5000".to_string(),
             workers: std::thread::available_parallelism().map_or(4, |n| (n.get() * 2).max(4)),
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::bounds;
@@ -84,8 +84,8 @@ struct Inner {
     families: RwLock<Arc<Families>>,
     options: Options,
     own: OnceLock<Own>,
-    /// Length of the last page, so that the next one grows its buffer once.
-    page_bytes: AtomicUsize,
+    /// The buffer of the last page.
+    spare: Mutex<Vec<u8>>,
 }
 
 #[derive(Clone, Default)]
@@ -107,7 +107,7 @@ impl Registry {
             families: RwLock::default(),
             options,
             own: OnceLock::new(),
-            page_bytes: AtomicUsize::new(0),
+            spare: Mutex::default(),
         }))
     }
 
@@ -203,7 +203,6 @@ impl Registry {
     pub fn render(&self, format: Format, out: &mut Vec<u8>) {
         let inner = &*self.0;
         let (start, started_ns) = (out.len(), inner.options.clock.mono_ns());
-        out.reserve(inner.page_bytes.load(Ordering::Relaxed));
         let families = self.families();
         if let Some(own) = inner.own.get() {
             own.look(families.by_name.values().map(|family| &**family));
@@ -216,11 +215,22 @@ impl Registry {
             out.extend_from_slice(b"# EOF\n");
         }
         let bytes = out.len() - start;
-        inner.page_bytes.store(bytes, Ordering::Relaxed);
         if let Some(own) = inner.own.get() {
             let took_ns = inner.options.clock.mono_ns().saturating_sub(started_ns);
             own.note(Duration::from_nanos(took_ns), bytes);
         }
+    }
+
+    /// Writes a page into a buffer that is used again, and lends it. Of two at one time the second has a
+    /// buffer of its own, so that nobody waits.
+    pub fn with_page<R>(&self, format: Format, read: impl FnOnce(&[u8]) -> R) -> R {
+        let spare = || self.0.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut page = std::mem::take(&mut *spare());
+        page.clear();
+        self.render(format, &mut page);
+        let result = read(&page);
+        *spare() = page;
+        result
     }
 
     /// What is held and what was refused, all families together.
@@ -463,6 +473,19 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_is_lent_is_the_page() {
+        let registry = Registry::new();
+        registry.counter("a", "A.", &[]).unwrap();
+        for format in [Format::OpenMetrics, Format::Text, Format::Text] {
+            let lent = registry.with_page(format, |lent| {
+                registry.with_page(Format::Text, |second| assert!(!second.is_empty()));
+                String::from_utf8_lossy(lent).into_owned()
+            });
+            assert_eq!(lent, page(&registry, format));
+        }
+    }
+
+    #[test]
     fn the_page_tells_of_itself() {
         let (clock, _hand) = Clock::manual(0);
         let registry = Registry::with(Options {
@@ -470,7 +493,9 @@ mod tests {
             clock,
         });
         let family = registry.counter("c", "C.", &["x"]).unwrap();
-        ["1", "2", "3"].map(|value| family.with(&[value]).inc());
+        for value in ["1", "2", "3"] {
+            family.with(&[value]).inc();
+        }
         registry.expose_itself().unwrap();
         registry.expose_itself().unwrap();
         let first = page(&registry, Format::Text).len();

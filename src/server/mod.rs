@@ -14,6 +14,7 @@
 
 mod answer;
 mod front;
+pub mod gzip;
 mod pool;
 mod reply;
 mod request;

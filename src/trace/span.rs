@@ -187,6 +187,13 @@ impl Entry {
         (self.trace_id, self.span_id)
     }
 
+    /// Whether the trace is kept, as far as its own process can tell: decided now, if it was not before, and
+    /// from now on it stands. False where tracing is off.
+    pub fn is_kept(&self) -> bool {
+        let kept = running::owner(self.span_id, |local, _| local.decide().priority.keeps());
+        kept.unwrap_or(false)
+    }
+
     /// Time since the span was opened, in nanoseconds.
     pub fn elapsed_ns(&self) -> u64 {
         let elapsed = running::owner(self.span_id, |local, at| {

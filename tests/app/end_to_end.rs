@@ -192,7 +192,7 @@ fn every_metric_arrives_and_no_other() {
             "service:demo",
         );
         for key in [
-            format!("testapi.requests|c|#{head},{mid},status:{status},team:a,version:9.1"),
+            format!("testapi.request_count|c|#{head},{mid},status:{status},team:a,version:9.1"),
             format!("testapi.request.duration|ms|#{head},{mid},team:a,version:9.1"),
         ] {
             expected.insert(key, count.to_string());

@@ -149,7 +149,7 @@ fn flags_lead_the_servers_metrics_to_an_agent_of_their_own() {
     assert!(
         others
             .iter()
-            .any(|line| line.starts_with("testapi.requests:"))
+            .any(|line| line.starts_with("testapi.request_count:"))
     );
 }
 

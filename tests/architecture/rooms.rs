@@ -43,7 +43,7 @@ const ROOMS: &[Room] = &[
     (
         "server",
         &["clock"],
-        &["tiny_http", "serde", "serde_json", "httpdate"],
+        &["tiny_http", "serde", "serde_json", "httpdate", "flate2"],
     ),
     (
         "api",

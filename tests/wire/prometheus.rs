@@ -1,16 +1,23 @@
-//! The whole page of a registry, and the agent's reading of it.
+//! The whole page of a registry in both formats, and the agent's reading of it.
 //!
-//! Source: Prometheus docs, "Exposition formats", text format 0.0.4.
+//! Sources: Prometheus docs, "Exposition formats", text format 0.0.4; OpenMetrics 1.0, "Text format".
 
 use std::borrow::Cow;
 
-use testapi::agent::decode::{Sample, exposition};
-use testapi::prometheus::{HistogramSpec, Registry, content_type};
+use proptest::prelude::*;
+use testapi::agent::decode::{Exposition, Sample, exposition, exposition_as, exposition_format};
+use testapi::prometheus::{
+    Exemplar, Format, HistogramSpec, Options, Registry, SummarySpec,
+};
+
+fn page_as(registry: &Registry, format: Format) -> String {
+    let mut page = Vec::new();
+    registry.render(format, &mut page);
+    String::from_utf8(page).unwrap()
+}
 
 fn page(registry: &Registry) -> String {
-    let mut page = Vec::new();
-    registry.render(&mut page);
-    String::from_utf8(page).unwrap()
+    page_as(registry, Format::Text)
 }
 
 fn sample<'a>(name: &'a str, labels: &[(&'a str, &'a str)], value: f64) -> Sample<'a> {
@@ -57,7 +64,7 @@ served_total{route="a\"b\\c\nd"} 1
 # HELP took_seconds Time.
 # TYPE took_seconds histogram
 took_seconds_bucket{route="é",le="0.1"} 1
-took_seconds_bucket{route="é",le="1"} 2
+took_seconds_bucket{route="é",le="1.0"} 2
 took_seconds_bucket{route="é",le="+Inf"} 3
 took_seconds_sum{route="é"} 2.6
 took_seconds_count{route="é"} 3
@@ -84,14 +91,17 @@ warm -1.5
             sample("served_total", &[("route", "/a")], 3.0),
             sample("served_total", &[("route", "a\"b\\c\nd")], 1.0),
             bucket("0.1", 1.0),
-            bucket("1", 2.0),
+            bucket("1.0", 2.0),
             bucket("+Inf", 3.0),
             sample("took_seconds_sum", &[("route", "é")], 2.6),
             sample("took_seconds_count", &[("route", "é")], 3.0),
             sample("warm", &[], -1.5),
         ]
     );
-    assert_eq!(content_type(), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(
+        Format::Text.content_type(),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
 }
 
 #[test]
@@ -103,7 +113,10 @@ fn nothing_is_an_empty_page() {
 /// Beyond the bound there is one series that says so, however many come.
 #[test]
 fn series_over_the_limit_share_one() {
-    let registry = Registry::with_series_max(3);
+    let registry = Registry::with(Options {
+        series_max: 3,
+        ..Options::default()
+    });
     let users = registry.counter("users", "Users.", &["name"]).unwrap();
     for number in 0..10 {
         users.with(&[&format!("u{number}")]).inc();

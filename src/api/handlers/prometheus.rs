@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::api::segment::whole;
 use crate::api::{Fault, Services};
 use crate::prometheus::Format;
-use crate::server::{Params, Reply, Request};
+use crate::server::{Params, Reply, Request, gzip};
 
 /// Most that one request adds: doubles, as scrapers hold counters, stay exact up to here.
 const ADD_MAX: u64 = 1 << 53;
@@ -35,7 +35,12 @@ pub(in crate::api) fn exposition(
     _: &Params,
 ) -> Result<Reply, Fault> {
     let (format, content_type) = Format::negotiate(request.header_values("accept"));
-    let mut page = Vec::with_capacity(32 << 10);
-    services.registry.render(format, &mut page);
-    Ok(Reply::new(200, content_type, page))
+    let packed = gzip::is_accepted(request.header_values("accept-encoding"));
+    let reply = services.registry.with_page(format, |page| match packed {
+        true => {
+            Reply::new(200, content_type, gzip::pack(page)).with_header("Content-Encoding", "gzip")
+        }
+        false => Reply::new(200, content_type, page),
+    });
+    Ok(reply.with_header("Vary", "Accept, Accept-Encoding"))
 }

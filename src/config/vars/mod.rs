@@ -3,6 +3,7 @@
 mod dogstatsd;
 mod identity;
 mod log;
+mod prometheus;
 mod server;
 mod spans;
 mod table;

@@ -36,8 +36,8 @@ impl Table {
                 whole(counts.prometheus_sum("request_count_total")),
             ),
             (
-                "testapi.requests (DogStatsD)",
-                whole(counts.dogstatsd_sum("testapi.requests")),
+                "testapi.request_count (DogStatsD)",
+                whole(counts.dogstatsd_sum("testapi.request_count")),
             ),
             ("access log lines", counts.access_log_lines),
         ] {
@@ -106,7 +106,9 @@ mod tests {
         counts
             .prometheus
             .insert("request_count_total".to_string(), 2.0);
-        counts.dogstatsd.insert("testapi.requests".to_string(), 2.0);
+        counts
+            .dogstatsd
+            .insert("testapi.request_count".to_string(), 2.0);
         let table = Table::new(&seen, 2, &counts);
         assert!(table.agrees(), "{}", table.text());
         counts.access_log_lines = 1_234;
