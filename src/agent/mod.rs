@@ -35,6 +35,7 @@ mod api;
 mod asking;
 mod counts;
 pub mod decode;
+pub mod lint;
 mod listener;
 mod metric_view;
 mod options;
