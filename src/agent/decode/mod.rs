@@ -46,6 +46,7 @@ pub(super) use dogstatsd::datagram_lines;
 pub(super) use exposition::{
     EXEMPLAR_CHARS_MAX, Line, declared, family_of, line, lines, takes_exemplars,
 };
+pub(super) use json::{Leaf, each_leaf};
 pub(super) use msgpack::lossy;
 pub(super) use span::{SpanRef, chunk_spans};
 pub(super) use traces::{Chunks, chunks_json, chunks_v04, chunks_v05};
