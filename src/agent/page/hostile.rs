@@ -39,6 +39,8 @@ fn log_row() -> LogRow {
         error_kind: h(),
         error_stack: h(),
         fields: vec![(h(), h())],
+        json: true,
+        truncated: true,
         time_unix_us: u64::MAX,
         ..LogRow::default()
     }
@@ -243,8 +245,23 @@ impl Views for Hostile {
 
     fn logs(&self, _: &Query) -> Logs {
         Logs {
-            rows: vec![log_row()],
+            rows: vec![
+                log_row(),
+                LogRow {
+                    json: false,
+                    ..log_row()
+                },
+            ],
             matching: 9,
+            facets: vec![Facet {
+                key: HOSTILE,
+                values: vec![FacetValue {
+                    value: h(),
+                    lines: u64::MAX,
+                }],
+                others: u64::MAX,
+            }],
+            facet_lines: 3,
             ..Logs::default()
         }
     }

@@ -39,6 +39,7 @@
 
 mod errors;
 mod explain;
+mod facets;
 mod figure;
 mod frame;
 mod html;
@@ -48,6 +49,8 @@ mod metrics;
 mod overview;
 mod payloads;
 mod piece;
+mod prometheus;
+mod raw;
 mod render;
 mod settings;
 mod span;
