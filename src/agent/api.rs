@@ -66,6 +66,13 @@ fn api(agent: &Agent, request: &Request) -> Reply {
         "/api/overview" => shown(&agent.overview()),
         "/api/traces" => shown(&agent.traces(&query)),
         "/api/metrics" => shown(&agent.explain(&Which::of(|key| request.query_value(key)))),
+        "/api/metrics/raw" => {
+            let url = request.query_value("url").unwrap_or_default();
+            match agent.raw_page(&url) {
+                Some(page) => shown(&page),
+                None => problem(404, "no such page is scraped, or not yet"),
+            }
+        }
         "/api/logs" => shown(&agent.logs(&query)),
         "/api/errors" => shown(&agent.errors()),
         "/api/payloads" => shown(&agent.payloads(&query)),

@@ -9,8 +9,11 @@ use super::counts::Counts;
 use super::listener::Ping;
 use super::options::Addresses;
 use super::page::{Settings, Views};
+use super::raw::raw_page;
 use super::store::{Arrival, Store};
-use super::view::{ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces, Which};
+use super::view::{
+    ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, RawPage, Trace, Traces, Which,
+};
 use crate::clock::Clock;
 use crate::worker::{AskError, Handle};
 
@@ -32,6 +35,7 @@ pub(super) struct Inner {
     pub(super) addresses: Arc<OnceLock<Addresses>>,
     pub(super) files: Vec<String>,
     pub(super) scrapes: Vec<String>,
+    pub(super) openmetrics_namespace: String,
 }
 
 impl Agent {
@@ -134,6 +138,11 @@ impl Views for Agent {
         self.inner.store.explain(self.now_unix_us(), which)
     }
 
+    fn raw_page(&self, url: &str) -> Option<RawPage> {
+        let (url, held) = self.inner.store.page(url)?;
+        Some(raw_page(&url, held))
+    }
+
     fn logs(&self, query: &Query) -> Logs {
         self.inner.store.list_logs(query)
     }
@@ -160,6 +169,7 @@ impl Views for Agent {
             page: addresses.map(|a| a.page.to_string()).unwrap_or_default(),
             files: self.inner.files.clone(),
             scrapes: self.inner.scrapes.clone(),
+            openmetrics_namespace: self.inner.openmetrics_namespace.clone(),
             started_unix_us: self.inner.started_unix_us,
         }
     }

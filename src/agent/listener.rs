@@ -264,7 +264,7 @@ mod tests {
     /// No word and no pause comes through: only the flag can end it.
     #[test]
     fn a_flood_does_not_hide_the_stop() {
-        let store = Arc::new(Store::new(&Bounds::default()));
+        let store = Arc::new(Store::new(&Bounds::default(), ""));
         let (clock, lines_waiting_bytes) = (Clock::system(), Arc::default());
         let job = StoreJob {
             store: store.clone(),

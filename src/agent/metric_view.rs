@@ -9,7 +9,8 @@ pub struct MetricRow {
     pub name: String,
     /// `dogstatsd` or `prometheus`.
     pub source: &'static str,
-    /// `count`, `gauge`, `set`, `histogram`, `distribution`, `timing`; of Prometheus `counter`, `gauge`, `histogram`.
+    /// `count`, `gauge`, `set`, `histogram`, `distribution`, `timing`; of Prometheus what TYPE says,
+    /// `untyped` or `unknown` without.
     pub kind: String,
     /// Its tags or labels, sorted, `key:value`.
     pub tags: Vec<String>,
@@ -31,6 +32,37 @@ pub struct MetricRow {
     /// How the figures came about; of DogStatsD alone, and only where it was asked for.
     #[serde(flatten)]
     pub explained: Option<Explained>,
+    /// What becomes of it in Datadog; of Prometheus alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scraped: Option<Scraped>,
+}
+
+/// What Datadog's OpenMetrics check makes of a scraped series, and what DogStatsD says of the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Scraped {
+    /// Its family: the name without `_bucket` and the like.
+    pub family: String,
+    /// The metric that the check sends; empty where it sends none.
+    pub sent_as: String,
+    /// `monotonic count`, `gauge`, or why it is skipped.
+    pub sent_kind: &'static str,
+    /// The metric with `histogram_buckets_as_distributions`; empty but for buckets.
+    pub distribution: String,
+    /// What DogStatsD brought under the same name.
+    pub beside: Option<Beside>,
+}
+
+/// DogStatsD contexts of a scraped series' name, whose tags agree with its labels as far as both have them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Beside {
+    /// The name in DogStatsD.
+    pub name: String,
+    /// Of counts the sum since the start, of gauges the last.
+    pub value: f64,
+    /// What was scraped, less `value`.
+    pub difference: f64,
+    /// How many contexts.
+    pub contexts: u64,
 }
 
 /// How the figures of a DogStatsD context came about.

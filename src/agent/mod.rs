@@ -5,7 +5,7 @@
 //!
 //! Taken in: `/info` and `/v0.3`, `/v0.4`, `/v0.5/traces` of the Agent's trace API over HTTP,
 //! DogStatsD v1.0 to 1.6 over UDP and Unix datagrams, log files by Datadog's reserved attributes,
-//! Prometheus text 0.0.4 by scraping.
+//! Prometheus text 0.0.4 and OpenMetrics 1.0 by scraping.
 //!
 //! ```
 //! use std::net::UdpSocket;
@@ -33,13 +33,17 @@
 
 mod api;
 mod asking;
+mod check;
 mod counts;
 pub mod decode;
+pub mod lint;
 mod listener;
 mod metric_view;
 mod options;
 pub mod page;
 mod queue;
+mod raw;
+mod raw_view;
 mod receiver;
 mod scrape;
 mod start;

@@ -24,10 +24,13 @@ pub struct Options {
     pub workers: usize,
     /// Log files to follow.
     pub tail: Vec<TailOptions>,
-    /// Pages in Prometheus text format to scrape, `http://127.0.0.1:5000/metrics`.
+    /// Pages in Prometheus text format or OpenMetrics to scrape, `http://127.0.0.1:5000/metrics`.
     pub scrape: Vec<String>,
     /// Time between two scrapes.
     pub scrape_interval: Duration,
+    /// Namespace under which Datadog's OpenMetrics check is taken to send what is scraped (`namespace` of its
+    /// configuration): the page shows these names.
+    pub openmetrics_namespace: String,
     /// Host names, besides localhost, under which page and API may be asked for.
     pub hosts: Vec<String>,
     /// What `/info` names as the environment of those who name none.
@@ -57,6 +60,7 @@ impl Default for Options {
             tail: Vec::new(),
             scrape: Vec::new(),
             scrape_interval: Duration::from_secs(5),
+            openmetrics_namespace: "TESTAPI".to_string(),
             hosts: Vec::new(),
             default_env: "none".to_string(),
             bounds: Bounds::default(),

@@ -238,7 +238,7 @@ mod tests {
     const MSGPACK: &str = "Content-Type: application/msgpack";
 
     fn receiver() -> (Receiver, Guard) {
-        let store = Arc::new(Store::new(&Bounds::default()));
+        let store = Arc::new(Store::new(&Bounds::default(), ""));
         let lines_waiting_bytes = Arc::default();
         let job = StoreJob {
             store: store.clone(),

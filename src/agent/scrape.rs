@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::options::StartError;
 use super::queue::Queue;
-use super::store::Cargo;
+use super::store::{Cargo, Scraped};
 use crate::clock::Clock;
 use crate::http::{Call, Client, Limits, Target};
 use crate::worker::{Fill, FlushError, Job, Why};
@@ -14,6 +14,10 @@ use crate::worker::{Fill, FlushError, Job, Why};
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Pages of large programs go over the client's own bound of 1 MiB.
 const PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// What Prometheus asks for where it may have OpenMetrics (prometheus:scrape/scrape.go, `acceptHeader`).
+const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.5,\
+     application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
 /// Scrapes all pages on every tick.
 pub(super) struct Scrape {
@@ -25,6 +29,7 @@ struct Page {
     url: Arc<str>,
     path: String,
     client: Client,
+    clock: Clock,
 }
 
 impl Scrape {
@@ -40,6 +45,7 @@ impl Scrape {
                 url: url.as_str().into(),
                 path,
                 client,
+                clock: clock.clone(),
             })
         };
         let pages = urls.iter().map(page).collect::<Result<_, StartError>>()?;
@@ -75,15 +81,24 @@ impl Job for Scrape {
 }
 
 impl Page {
-    fn fetch(&mut self) -> (u16, Result<Vec<u8>, String>) {
+    fn fetch(&mut self) -> (u16, Result<Scraped, String>) {
         let call = Call {
             method: "GET",
             path: &self.path,
-            headers: &[("Accept", "text/plain;version=0.0.4")],
+            headers: &[("Accept", ACCEPT)],
             body: &[],
         };
+        let start_ns = self.clock.mono_ns();
         match self.client.exchange(&call, DEADLINE) {
-            Ok(response) if response.status == 200 => (200, Ok(response.body)),
+            Ok(response) if response.status == 200 => {
+                let content_type = response.header("Content-Type").unwrap_or("").to_string();
+                let page = Scraped {
+                    content_type,
+                    bytes: response.body,
+                    duration_ns: self.clock.mono_ns().saturating_sub(start_ns),
+                };
+                (200, Ok(page))
+            }
             Ok(response) => (
                 response.status,
                 Err(format!("answered {}", response.status)),

@@ -46,7 +46,7 @@ pub struct Stopped {
 /// # Errors
 /// [`StartError`], which names the option and the address.
 pub fn start(options: Options, clock: Clock) -> Result<(Agent, Guard), StartError> {
-    let store = Arc::new(Store::new(&options.bounds));
+    let store = Arc::new(Store::new(&options.bounds, &options.openmetrics_namespace));
     let lines_waiting_bytes = Arc::new(AtomicU64::new(0));
     let job = StoreJob {
         store: store.clone(),
@@ -174,6 +174,7 @@ fn finish(
             .map(|t| t.path.display().to_string())
             .collect(),
         scrapes: options.scrape.clone(),
+        openmetrics_namespace: options.openmetrics_namespace.clone(),
     };
     let agent = Agent {
         inner: Arc::new(inner),
@@ -246,7 +247,7 @@ mod tests {
     use super::*;
     use crate::agent::options::TailOptions;
     use crate::agent::page::Views;
-    use crate::agent::store::{Arrival, Cargo};
+    use crate::agent::store::{Arrival, Cargo, Scraped};
     use crate::agent::view::Query;
     use crate::worker::{AskError, Job};
     use serde_json::{Value, json};
@@ -686,7 +687,11 @@ mod tests {
     fn a_scraped_page_is_summed_and_a_bad_one_named() {
         let (agent, guard) = start(local(), Clock::system()).unwrap();
         let apply = |page: &str| {
-            let page = Ok(page.as_bytes().to_vec());
+            let page = Ok(Scraped {
+                bytes: page.as_bytes().to_vec(),
+                content_type: String::new(),
+                duration_ns: 0,
+            });
             let cargo = Cargo::Scrape {
                 url: "http://a/metrics".into(),
                 status: 200,

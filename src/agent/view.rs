@@ -7,8 +7,10 @@
 use serde::Serialize;
 
 pub use super::metric_view::{
-    CheckRow, EventRow, Explained, MetricBucket, MetricRow, Metrics, RawLine, Which,
+    Beside, CheckRow, EventRow, Explained, MetricBucket, MetricRow, Metrics, RawLine, Scraped,
+    Which,
 };
+pub use super::raw_view::{ExemplarRow, RawPage};
 
 /// One way in: traces, DogStatsD, Prometheus, logs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -243,6 +245,30 @@ pub struct LogRow {
     pub error_stack: String,
     /// All other fields, flattened, sorted.
     pub fields: Vec<(String, String)>,
+    /// Whether it is a JSON object; plain text has no status of its own.
+    pub json: bool,
+    /// Whether it says of itself that fields were cut: `"truncated":true`.
+    pub truncated: bool,
+}
+
+/// Values that a field has among the newest lines that match.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Facet {
+    /// The field, as a search takes it.
+    pub key: &'static str,
+    /// The commonest first, at most 8.
+    pub values: Vec<FacetValue>,
+    /// Lines that have another value.
+    pub others: u64,
+}
+
+/// One value of a facet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FacetValue {
+    /// At most 200 bytes.
+    pub value: String,
+    /// Lines that have it.
+    pub lines: u64,
 }
 
 /// The log page.
@@ -258,6 +284,10 @@ pub struct Logs {
     pub evicted: u64,
     /// What to pass as `since` next.
     pub next_since: u64,
+    /// What these lines have in common; none with `since`.
+    pub facets: Vec<Facet>,
+    /// Of how many lines the facets are: the newest 5,000 at most of those that match.
+    pub facet_lines: u64,
 }
 
 /// Errors that Error Tracking would show as one issue.
@@ -316,7 +346,8 @@ pub struct PayloadRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Query {
     /// `q`: words; each must occur. `key:value` where the page knows the key (traces: `service`, `resource`, `name`, `status`
-    /// with `error` or `ok` or a code; logs: `status`, `service`, `trace_id`); a leading `-` negates.
+    /// with `error` or `ok` or a code; logs: `status`, `service`, `trace_id`, and any other
+    /// field by its whole value, or by its beginning and `*`); a value with blanks stands in double quotes; a leading `-` negates.
     pub q: String,
     /// `since`: only what arrived after this sequence number.
     pub since: u64,

@@ -7,12 +7,22 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A leaf. Arrays count as leaves, as JSON text.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Leaf<'a> {
+pub(in crate::agent) enum Leaf<'a> {
     Text(Cow<'a, str>),
     Int(i128),
     Float(f64),
     Bool(bool),
     Null,
+}
+
+impl Leaf<'_> {
+    /// As text, which for most is there already.
+    pub(in crate::agent) fn text(&self) -> Cow<'_, str> {
+        match self {
+            Leaf::Text(text) => Cow::Borrowed(text),
+            other => Cow::Owned(other.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for Leaf<'_> {
@@ -31,7 +41,7 @@ impl fmt::Display for Leaf<'_> {
 ///
 /// # Errors
 /// When the text is not one JSON object.
-pub(super) fn each_leaf<'a>(
+pub(in crate::agent) fn each_leaf<'a>(
     text: &'a str,
     mut see: impl FnMut(&str, Leaf<'a>),
 ) -> Result<(), serde_json::Error> {

@@ -72,6 +72,16 @@ impl Status {
         }
     }
 
+    /// What a line from a container has by its stream alone, whatever it says (datadog-agent:
+    /// pkg/logs/internal/parsers/dockerfile/docker_file.go).
+    pub fn of_stream(stream: &str) -> Option<Status> {
+        match stream {
+            "stdout" => Some(Status::Info),
+            "stderr" => Some(Status::Error),
+            _ => None,
+        }
+    }
+
     fn of_syslog(number: u8) -> Status {
         match number {
             0 => Status::Emergency,
@@ -214,8 +224,8 @@ impl Reading {
     }
 
     fn status(&mut self, rank: u8, leaf: &Leaf<'_>) {
-        if self.status.is_none_or(|(best, _)| rank < best) {
-            self.status = Some((rank, Status::of(&leaf.to_string())));
+        if *leaf != Leaf::Null && self.status.is_none_or(|(best, _)| rank < best) {
+            self.status = Some((rank, Status::of(&leaf.text())));
         }
     }
 }
@@ -288,6 +298,70 @@ mod tests {
         ] {
             check(text, expected);
         }
+    }
+
+    /// The attributes that Datadog's pipelines take a status from, first one first.
+    #[test]
+    fn the_attribute_that_says_the_status_is_found() {
+        #[track_caller]
+        fn check(rule: &str, line: &str, expected: &str) {
+            assert_eq!(log_line(line).status.name(), expected, "{rule}");
+            assert_eq!(
+                log_summary(line).status.name(),
+                expected,
+                "{rule}, in short"
+            );
+        }
+        check("status", r#"{"status":"error"}"#, "error");
+        check("severity", r#"{"severity":"WARNING"}"#, "warn");
+        check("level", r#"{"level":"Debug"}"#, "debug");
+        check("syslog", r#"{"syslog":{"severity":2}}"#, "critical");
+        check("syslog, dotted", r#"{"syslog.severity":"alert"}"#, "alert");
+        check("a number", r#"{"status":3}"#, "error");
+        check("a number as text", r#"{"level":"4"}"#, "warn");
+        check("a number beyond 7", r#"{"status":500}"#, "info");
+        check("a negative one", r#"{"level":-1}"#, "info");
+        check("a fraction", r#"{"level":3.5}"#, "info");
+        check(
+            "status before level",
+            r#"{"level":"error","status":"ok"}"#,
+            "ok",
+        );
+        check(
+            "severity before level",
+            r#"{"level":"error","severity":"n"}"#,
+            "notice",
+        );
+        check(
+            "level before syslog",
+            r#"{"syslog.severity":0,"level":"v"}"#,
+            "debug",
+        );
+        check(
+            "an unknown word hides the rest",
+            r#"{"status":"x","level":"error"}"#,
+            "info",
+        );
+        check(
+            "null says nothing",
+            r#"{"status":null,"level":"error"}"#,
+            "error",
+        );
+        check(
+            "another case of the key is another key",
+            r#"{"Status":"error"}"#,
+            "info",
+        );
+        check(
+            "deeper it is another key",
+            r#"{"a":{"status":"error"}}"#,
+            "info",
+        );
+        check("none", r#"{"message":"error"}"#, "info");
+        check("plain text has none", "ERROR it broke", "info");
+        assert_eq!(Status::of_stream("stdout"), Some(Status::Info));
+        assert_eq!(Status::of_stream("stderr"), Some(Status::Error));
+        assert_eq!(Status::of_stream("journal"), None);
     }
 
     #[track_caller]

@@ -5,8 +5,8 @@
 //! bytes that really came: a declared length is checked against what is left before it is believed.
 //!
 //! Read here: Datadog trace payloads v0.3, v0.4 (msgpack or JSON) and v0.5, the DogStatsD datagram
-//! protocol v1.0 to 1.6, the Prometheus text format 0.0.4, and JSON log lines by Datadog's reserved
-//! attributes.
+//! protocol v1.0 to 1.6, the Prometheus text format
+//! 0.0.4 and OpenMetrics 1.0, and JSON log lines by Datadog's reserved attributes.
 //!
 //! ```
 //! use testapi::agent::decode::{Kind, Message, Values, datagram};
@@ -32,7 +32,9 @@ mod span;
 mod traces;
 
 pub use dogstatsd::datagram;
-pub use exposition::{Exposition, ExpositionError, Sample, exposition};
+pub use exposition::{
+    Exemplar, Exposition, ExpositionError, Format, Sample, exposition, exposition_as,
+};
 pub use line_error::LineError;
 pub use log_line::{LogLine, Status, log_line, log_summary};
 pub use message::{CheckStatus, Event, Kind, Message, Metric, ServiceCheck, Values};
@@ -41,6 +43,10 @@ pub use span::Span;
 pub use traces::{traces_json, traces_v04, traces_v05};
 
 pub(super) use dogstatsd::datagram_lines;
+pub(super) use exposition::{
+    EXEMPLAR_CHARS_MAX, Line, declared, family_of, line, lines, takes_exemplars,
+};
+pub(super) use json::{Leaf, each_leaf};
 pub(super) use msgpack::lossy;
 pub(super) use span::{SpanRef, chunk_spans};
 pub(super) use traces::{Chunks, chunks_json, chunks_v04, chunks_v05};

@@ -1,6 +1,7 @@
 //! Values in which every text is hostile.
 
 use super::{Settings, Views};
+use crate::agent::lint::{Finding, Weight};
 use crate::agent::view::*;
 
 /// A tag, both quotes, an entity, a link that runs, NUL and a mark that turns the direction.
@@ -38,6 +39,8 @@ fn log_row() -> LogRow {
         error_kind: h(),
         error_stack: h(),
         fields: vec![(h(), h())],
+        json: true,
+        truncated: true,
         time_unix_us: u64::MAX,
         ..LogRow::default()
     }
@@ -68,6 +71,18 @@ fn metric(source: &'static str, kind: &str) -> MetricRow {
         aggregates: vec![("p95", f64::INFINITY)],
         members: vec![h()],
         history: vec![f64::NAN, 1.0, f64::NEG_INFINITY],
+        scraped: Some(Scraped {
+            family: h(),
+            sent_as: h(),
+            sent_kind: HOSTILE,
+            distribution: h(),
+            beside: Some(Beside {
+                name: h(),
+                value: f64::NAN,
+                difference: f64::INFINITY,
+                contexts: u64::MAX,
+            }),
+        }),
         ..MetricRow::default()
     }
 }
@@ -197,10 +212,56 @@ impl Views for Hostile {
         all
     }
 
+    fn raw_page(&self, url: &str) -> Option<RawPage> {
+        let finding = |line| Finding {
+            line,
+            rule: HOSTILE,
+            weight: Weight::Fails,
+            what: h(),
+            why: HOSTILE,
+            whom: HOSTILE,
+        };
+        Some(RawPage {
+            url: if url.is_empty() { h() } else { url.to_string() },
+            content_type: h(),
+            format: HOSTILE,
+            text: format!("{HOSTILE}\n{HOSTILE}\n# HELP {HOSTILE}\n# TYPE {HOSTILE}\n"),
+            cut: true,
+            error: h(),
+            failed_unix_us: 1,
+            failure: h(),
+            findings: vec![finding(0), finding(2), finding(usize::MAX)],
+            findings_left_out: u64::MAX,
+            exemplars: vec![ExemplarRow {
+                line: 1,
+                trace_id: h(),
+                value: f64::NAN,
+                time_unix_ms: Some(i64::MIN),
+            }],
+            samples_over: u64::MAX,
+            ..RawPage::default()
+        })
+    }
+
     fn logs(&self, _: &Query) -> Logs {
         Logs {
-            rows: vec![log_row()],
+            rows: vec![
+                log_row(),
+                LogRow {
+                    json: false,
+                    ..log_row()
+                },
+            ],
             matching: 9,
+            facets: vec![Facet {
+                key: HOSTILE,
+                values: vec![FacetValue {
+                    value: h(),
+                    lines: u64::MAX,
+                }],
+                others: u64::MAX,
+            }],
+            facet_lines: 3,
             ..Logs::default()
         }
     }
@@ -226,6 +287,7 @@ impl Views for Hostile {
             page: h(),
             files: vec![h()],
             scrapes: vec![h()],
+            openmetrics_namespace: h(),
             started_unix_us: 0,
         }
     }

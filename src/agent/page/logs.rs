@@ -1,10 +1,12 @@
 //! Log lines, the newest at the bottom.
 
+use super::facets;
 use super::figure::{date_time, day_time, grouped};
 use super::html::{esc, html, pct};
 use super::piece;
 use super::settings::files;
 use super::views::Settings;
+use crate::agent::decode::Status;
 use crate::agent::view::{LogRow, Logs};
 
 /// Every status a line can have, by Datadog's rules.
@@ -55,6 +57,7 @@ pub(super) fn main(
         nothing(&mut out, logs, settings);
         return out;
     }
+    facets::section(&mut out, filter, logs);
     out.push_str("<section class=\"card flush\">");
     head(&mut out, filter, logs);
     out.push_str(
@@ -90,7 +93,7 @@ fn chips(out: &mut String, filter: &Filter<'_>) {
             }
         );
     }
-    out.push_str("<span class=\"hint\"><code>status:</code> <code>service:</code> <code>trace_id:</code>, a leading <code>-</code> negates</span></p>");
+    out.push_str("<span class=\"hint\">any field: <code>http.status_code:500</code> <code>logger.name:testapi.*</code> <code>error.kind:\"a b\"</code>, a leading <code>-</code> negates</span></p>");
 }
 
 fn nothing(out: &mut String, logs: &Logs, settings: &Settings) {
@@ -125,7 +128,18 @@ fn head(out: &mut String, filter: &Filter<'_>, logs: &Logs) {
         let search = format!("/logs?q={}&amp;level={}", pct(filter.q), filter.level);
         piece::more(out, filter.limit, &search);
     }
-    out.push_str("</p>");
+    html!(
+        out,
+        ". Two levels a line: its own, then what a container's stdout alone says, {}. They differ where the JSON of the \
+         line has a status, which overrides the stream's; plain text has none, so there the stream has the last word \
+         (stderr: error).</p>",
+        stdout_status()
+    );
+}
+
+/// What the Agent gives a line by its stream, before anybody reads the line.
+fn stdout_status() -> &'static str {
+    Status::of_stream("stdout").map_or("", Status::name)
 }
 
 /// One line; what else it carries unfolds below.
@@ -143,6 +157,12 @@ pub(super) fn line(out: &mut String, row: &LogRow, place: Place<'_>) {
     );
     let on_page = matches!(place, Place::Page);
     if on_page {
+        let stream = stdout_status();
+        let differs = if stream == row.status { "" } else { " differs" };
+        html!(
+            out,
+            "<i class=\"stream{differs}\" title=\"by stdout alone\">{stream}</i>"
+        );
         let from = esc(piece::either(&row.service, &row.logger));
         html!(
             out,
@@ -164,7 +184,16 @@ pub(super) fn line(out: &mut String, row: &LogRow, place: Place<'_>) {
 fn message(out: &mut String, row: &LogRow) {
     let folded = !row.fields.is_empty() || !row.error_stack.is_empty() || !row.logger.is_empty();
     if !folded {
-        html!(out, "<span class=\"text\">{}</span>", esc(&row.message));
+        let plain = if row.json {
+            ""
+        } else {
+            "<small>plain text</small> "
+        };
+        html!(
+            out,
+            "<span class=\"text\">{plain}{}</span>",
+            esc(&row.message)
+        );
         return;
     }
     html!(
@@ -175,6 +204,9 @@ fn message(out: &mut String, row: &LogRow) {
     );
     if !row.error_kind.is_empty() {
         html!(out, " <span class=\"err\">{}</span>", esc(&row.error_kind));
+    }
+    if row.truncated {
+        out.push_str(" <small class=\"warn\">truncated</small>");
     }
     out.push_str("</summary>");
     if !row.error_stack.is_empty() {

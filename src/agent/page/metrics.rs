@@ -4,6 +4,7 @@ use super::explain;
 use super::figure::{Figure, bytes, duration, grouped, number};
 use super::html::{esc, html};
 use super::piece;
+use super::prometheus;
 use super::settings::environment;
 use super::spark;
 use super::views::Settings;
@@ -37,6 +38,8 @@ const CLIENT_PREFIX: &str = "datadog.dogstatsd.client.";
 pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Settings) -> String {
     let mut out = String::new();
     let rows: Vec<&MetricRow> = metrics.rows.iter().filter(|row| fits(row, q)).collect();
+    let scraped = |row: &&MetricRow| row.source == "prometheus";
+    let (prometheus, sent): (Vec<_>, Vec<_>) = rows.iter().copied().partition(scraped);
     if rows.is_empty() {
         nothing(&mut out, metrics.rows.len() as u64, settings);
     }
@@ -47,9 +50,19 @@ pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Sett
             piece::plural(metrics.overflow, "context")
         );
     }
-    for table in sections(&rows) {
+    let (of_client, sent): (Vec<_>, Vec<_>) = sent
+        .into_iter()
+        .partition(|row| row.name.starts_with(CLIENT_PREFIX));
+    for table in sections(&sent) {
         section(&mut out, now_unix_us, table);
     }
+    prometheus::section(&mut out, now_unix_us, &prometheus, settings);
+    let clients = Section {
+        title: "What clients say of themselves",
+        beside: "every ten seconds; not billed",
+        rows: of_client,
+    };
+    section(&mut out, now_unix_us, clients);
     if q.is_empty() {
         checks(&mut out, now_unix_us, &metrics.checks);
         events(&mut out, now_unix_us, &metrics.events);
@@ -57,28 +70,14 @@ pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Sett
     out
 }
 
-/// Each known type of DogStatsD, what is of none, and what was scraped; any may be empty.
-fn sections<'a>(rows: &[&'a MetricRow]) -> Vec<Section<'a>> {
+/// Each known type of DogStatsD, and what is of none; any may be empty.
+fn sections<'a>(sent: &[&'a MetricRow]) -> Vec<Section<'a>> {
     let known = |row: &MetricRow| DOGSTATSD.iter().any(|(kind, ..)| row.kind == *kind);
-    let scraped = |row: &MetricRow| row.source == "prometheus";
-    let (prometheus, sent): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| scraped(row));
-    let of_client = |row: &MetricRow| row.name.starts_with(CLIENT_PREFIX);
-    let (clients, sent): (Vec<_>, Vec<_>) = sent.into_iter().partition(|row| of_client(row));
-    let mut tables: Vec<Section<'_>> = DOGSTATSD.map(|table| Section::of(&sent, table)).into();
+    let mut tables: Vec<Section<'_>> = DOGSTATSD.map(|table| Section::of(sent, table)).into();
     tables.push(Section {
         title: "Other types",
         beside: "",
-        rows: sent.into_iter().filter(|row| !known(row)).collect(),
-    });
-    tables.push(Section {
-        title: "Prometheus",
-        beside: "as scraped",
-        rows: prometheus,
-    });
-    tables.push(Section {
-        title: "What clients say of themselves",
-        beside: "every ten seconds; not billed",
-        rows: clients,
+        rows: sent.iter().copied().filter(|row| !known(row)).collect(),
     });
     tables
 }
@@ -94,8 +93,9 @@ pub(super) fn words_fit(text: &str, q: &str) -> bool {
 }
 
 fn fits(row: &MetricRow, q: &str) -> bool {
+    let sent_as = row.scraped.as_ref().map_or("", |scraped| &scraped.sent_as);
     let text = format!(
-        "{} {} {} {}",
+        "{} {} {} {sent_as} {}",
         row.name,
         row.source,
         row.kind,
@@ -155,10 +155,9 @@ impl<'a> Section<'a> {
 /// What stands in a row: of a count both rate and sum, else what the Agent makes of it, else the value.
 fn figures(row: &MetricRow) -> Vec<(&'static str, f64)> {
     let mut figures = row.aggregates.clone();
-    match (row.source, row.kind.as_str()) {
-        ("prometheus", _) => figures.insert(0, ("value", row.value)),
-        (_, "count") => figures.push(("sum", row.value)),
-        (_, "gauge") => figures = vec![("last", row.value)],
+    match row.kind.as_str() {
+        "count" => figures.push(("sum", row.value)),
+        "gauge" => figures = vec![("last", row.value)],
         _ if figures.is_empty() => figures.push(("last", row.value)),
         _ => {}
     }
@@ -218,9 +217,6 @@ fn name_cell(out: &mut String, row: &MetricRow) {
     match &*explain::href(row) {
         "" => html!(out, "<code>{name}</code> "),
         href => html!(out, "<a href=\"{href}\"><code>{name}</code></a> "),
-    }
-    if row.source == "prometheus" {
-        html!(out, "<small>{}</small> ", esc(&row.kind));
     }
     piece::tags(out, &row.tags);
     if row.kind == "set" && !row.members.is_empty() {
@@ -327,23 +323,25 @@ mod tests {
 
     #[test]
     fn what_clients_say_of_themselves_comes_last() {
-        let row = |name: &str| MetricRow {
+        let row = |name: &str, source| MetricRow {
             name: name.to_string(),
-            source: "dogstatsd",
+            source,
             kind: "count".to_string(),
             ..MetricRow::default()
         };
-        let rows = [row("datadog.dogstatsd.client.metrics"), row("hits")];
-        let sections = sections(&rows.iter().collect::<Vec<_>>());
-        let shown = sections.iter().filter(|section| !section.rows.is_empty());
-        let shown: Vec<_> = shown
-            .map(|section| (section.title, section.rows[0].name.as_str()))
-            .collect();
-        let last = (
-            "What clients say of themselves",
-            "datadog.dogstatsd.client.metrics",
-        );
-        assert_eq!(shown, [("Counts", "hits"), last]);
+        let metrics = Metrics {
+            rows: vec![
+                row("datadog.dogstatsd.client.metrics", "dogstatsd"),
+                row("hits", "dogstatsd"),
+                row("hits_total", "prometheus"),
+            ],
+            ..Metrics::default()
+        };
+        let html = main(0, "", &metrics, &Settings::default());
+        let at = |part: &str| html.find(part).unwrap_or_else(|| panic!("{part}"));
+        assert!(at(">hits<") < at(">hits_total<"));
+        assert!(at(">hits_total<") < at("What clients say of themselves"));
+        assert!(at("What clients say of themselves") < at(">datadog.dogstatsd.client.metrics<"));
     }
 
     #[test]
@@ -367,11 +365,6 @@ mod tests {
             "no bucket has ended yet",
             ("dogstatsd", "set"),
             &[("last", 9.0)],
-        );
-        check(
-            "a series: its value",
-            ("prometheus", "counter"),
-            &[("value", 9.0)],
         );
     }
 

@@ -19,6 +19,7 @@
 //!     fn trace(&self, _: u64) -> Option<Trace> { None }
 //!     fn metrics(&self) -> Metrics { Metrics::default() }
 //!     fn explain(&self, _: &Which) -> Metrics { Metrics::default() }
+//!     fn raw_page(&self, _: &str) -> Option<RawPage> { None }
 //!     fn logs(&self, _: &Query) -> Logs { Logs::default() }
 //!     fn errors(&self) -> Vec<ErrorGroup> { Vec::new() }
 //!     fn payloads(&self, _: &Query) -> Vec<PayloadRow> { Vec::new() }
@@ -38,6 +39,7 @@
 
 mod errors;
 mod explain;
+mod facets;
 mod figure;
 mod frame;
 mod html;
@@ -47,6 +49,8 @@ mod metrics;
 mod overview;
 mod payloads;
 mod piece;
+mod prometheus;
+mod raw;
 mod render;
 mod settings;
 mod span;

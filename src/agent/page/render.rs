@@ -4,7 +4,7 @@ use super::frame::{Frame, Page, document};
 use super::html::esc;
 use super::piece::{ROWS_MAX, fnv1a};
 use super::views::Views;
-use super::{errors, explain, logs, metrics, overview, payloads, settings, traces, waterfall};
+use super::{errors, explain, logs, metrics, overview, payloads, raw, settings, traces, waterfall};
 use crate::agent::trace_id::parse_trace_id;
 use crate::agent::view::{Overview, Query, Which};
 use crate::server::{Method, Reply, Request};
@@ -39,6 +39,9 @@ fn page(views: &dyn Views, request: &Request) -> Reply {
     let page = Page::ALL
         .into_iter()
         .find(|page| page.path().trim_end_matches('/') == path);
+    if path == "/metrics/raw" {
+        return raw_page(views, &overview, request);
+    }
     let Some(page) = page else {
         return trace(views, &overview, request).unwrap_or_else(|| missing(&overview, path));
     };
@@ -103,6 +106,26 @@ fn explained(views: &dyn Views, overview: &Overview, which: &Which) -> Reply {
         q: "",
         kept: &[],
         main: explain::main(overview.now_unix_us, &rows),
+    };
+    guarded(Reply::html(200, document(&frame, overview)))
+}
+
+fn raw_page(views: &dyn Views, overview: &Overview, request: &Request) -> Reply {
+    let url = request.query_value("url").unwrap_or_default();
+    let Some(page) = views.raw_page(&url) else {
+        const NOT_SCRAPED: &str =
+            "No page of this address is held: the agent is told with --scrape what to scrape.";
+        return not_here(overview, Page::Metrics, &url, NOT_SCRAPED);
+    };
+    let from = request.query_value("from");
+    let from = from.and_then(|text| text.parse().ok()).unwrap_or(1);
+    let frame = Frame {
+        page: Page::Metrics,
+        title: page.url.clone(),
+        crumbs: raw::crumbs(&page),
+        q: "",
+        kept: &[],
+        main: raw::main(overview.now_unix_us, &page, from, &views.settings()),
     };
     guarded(Reply::html(200, document(&frame, overview)))
 }

@@ -4,7 +4,7 @@ use super::hostile::Hostile;
 use super::render;
 use crate::server::{Reply, Request};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "/",
     "/traces?q=%22%3E%3Cimg%20src%3Dx%3E&limit=7",
     "/traces/7?span=%22%3E%3Cimg%3E",
@@ -12,6 +12,8 @@ const PAGES: [&str; 13] = [
     "/metrics?name=%22%3E%3Cimg%20src%3Dx%3E",
     "/metrics?name=x&type=set&tags=%22%3E%3Cimg%20src%3Dx%3E",
     "/metrics?name=%22%3E%3Cimg%20src%3Dx%3E&type=%3Cimg",
+    "/metrics/raw?url=%22%3E%3Cimg%20src%3Dx%3E&from=%22%3E%3Cimg",
+    "/metrics/raw",
     "/logs?q=%22%3E%3Cimg%20src%3Dx%3E&level=error",
     "/errors",
     "/payloads",
@@ -156,6 +158,7 @@ fn each_path_has_its_reply() {
     let other = "/metrics?name=x&type=none";
     check_reply("a metric that is not held", "GET", other, NOT_HERE);
     check_reply("no name, no metric", "GET", "/metrics?name=", PAGE);
+    check_reply("a scraped page", "GET", "/metrics/raw?url=u&from=2", PAGE);
     check_reply("no such page", "GET", "/nowhere", NOT_HERE);
     check_reply("no such asset", "GET", "/assets/x.js", NOT_HERE);
     let css = (200, "text/css; charset=utf-8", Some("no-cache"));

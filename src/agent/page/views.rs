@@ -1,7 +1,7 @@
 //! Where the pages take their values from.
 
 use crate::agent::view::{
-    ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, Trace, Traces, Which,
+    ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, RawPage, Trace, Traces, Which,
 };
 
 /// Gives each page its values, as they stand now.
@@ -16,6 +16,8 @@ pub trait Views: Send + Sync {
     fn metrics(&self) -> Metrics;
     /// Those that are asked for, each with how its figures came about.
     fn explain(&self, which: &Which) -> Metrics;
+    /// The last page of one scraped address, or of the first where none is named.
+    fn raw_page(&self, url: &str) -> Option<RawPage>;
     /// The newest log lines that match.
     fn logs(&self, query: &Query) -> Logs;
     /// Every issue, most frequent first.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub files: Vec<String>,
     /// Addresses that are scraped.
     pub scrapes: Vec<String>,
+    /// Namespace under which Datadog's OpenMetrics check is taken to send what is scraped.
+    pub openmetrics_namespace: String,
     /// When the agent started.
     pub started_unix_us: u64,
 }

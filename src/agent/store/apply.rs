@@ -1,6 +1,5 @@
 //! The store as a whole, and the worker's job that fills it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +10,11 @@ use super::errors::Errors;
 use super::lines::Received;
 use super::logs::Logs;
 use super::metrics::Metrics;
+use super::pages::{Pages, Scraped, Told};
 use super::payloads::{Brought, Payloads, Way};
-use super::traces::{Came, Traces, open};
-use crate::agent::decode::{Chunks, datagram_lines, exposition, lossy};
-use crate::agent::view::{self, PayloadRow, Query, Which};
+use super::traces::{Came, Traces};
+use crate::agent::decode::{Chunks, Format, datagram_lines, exposition_as, lossy};
+use crate::agent::view::PayloadRow;
 use crate::clock::Clock;
 use crate::worker::{Fill, FlushError, Job, Why};
 
@@ -52,7 +52,7 @@ pub(crate) enum Cargo {
     Scrape {
         url: Arc<str>,
         status: u16,
-        page: Result<Vec<u8>, String>,
+        page: Result<Scraped, String>,
     },
     /// A payload that was refused.
     Refused {
@@ -83,7 +83,7 @@ impl Cargo {
                 chunks.bytes.capacity() + ranges + 512
             }
             Cargo::Datagram { bytes, .. } | Cargo::Lines { bytes, .. } => bytes.capacity(),
-            Cargo::Scrape { page, .. } => page.as_ref().map_or(0, Vec::capacity),
+            Cargo::Scrape { page, .. } => page.as_ref().map_or(0, |page| page.bytes.capacity()),
             Cargo::Refused { .. } => 512,
         }
     }
@@ -92,13 +92,14 @@ impl Cargo {
 /// All that was received.
 #[derive(Debug)]
 pub(crate) struct Store {
-    traces: Mutex<Traces>,
-    metrics: Mutex<Metrics>,
-    logs: Mutex<Logs>,
-    errors: Mutex<Errors>,
-    payloads: Mutex<Payloads>,
+    pub(super) traces: Mutex<Traces>,
+    pub(super) metrics: Mutex<Metrics>,
+    pub(super) pages: Mutex<Pages>,
+    pub(super) logs: Mutex<Logs>,
+    pub(super) errors: Mutex<Errors>,
+    pub(super) payloads: Mutex<Payloads>,
     /// Points that the full queue turned away, by pipeline.
-    dropped: [AtomicU64; 4],
+    pub(super) dropped: [AtomicU64; 4],
 }
 
 /// Fills the store; runs on the `agent-store` thread.
@@ -133,7 +134,8 @@ impl Job for StoreJob {
 }
 
 impl Store {
-    pub(crate) fn new(bounds: &Bounds) -> Store {
+    /// `namespace`: under which Datadog's check sends what is scraped.
+    pub(crate) fn new(bounds: &Bounds, namespace: &str) -> Store {
         let limits = Limits {
             contexts_max: bounds.metric_contexts_max,
             bytes_max: bounds.metrics_bytes_max,
@@ -142,7 +144,8 @@ impl Store {
         };
         Store {
             traces: Mutex::new(Traces::new(bounds.traces_bytes_max)),
-            metrics: Mutex::new(Metrics::new(limits)),
+            metrics: Mutex::new(Metrics::of(limits, namespace)),
+            pages: Mutex::default(),
             logs: Mutex::new(Logs::new(bounds.logs_bytes_max)),
             errors: Mutex::new(Errors::new(bounds.error_groups_max)),
             payloads: Mutex::new(Payloads::new(bounds.payload_rows_max)),
@@ -188,8 +191,7 @@ impl Store {
             }
             Cargo::Scrape { url, status, page } => {
                 (row.what, row.status) = (format!("GET {url}"), status);
-                self.scrape(&url, page, &mut row);
-                errors = u64::from(!row.error.is_empty());
+                errors = u64::from(!self.scrape(&url, page, &mut row));
                 Some(Way::Prometheus)
             }
             Cargo::Refused { way, row: given } => {
@@ -258,20 +260,40 @@ impl Store {
         count
     }
 
-    fn scrape(&self, url: &str, page: Result<Vec<u8>, String>, row: &mut PayloadRow) {
-        let read = page.and_then(|page| {
-            row.bytes = page.len() as u64;
-            String::from_utf8(page).map_err(|_| "the page is not UTF-8".to_string())
-        });
-        let decoded = read.and_then(|text| {
-            let scrape = exposition(&text).map_err(|error| error.to_string())?;
-            row.points = scrape.samples.len() as u64;
-            locked(&self.metrics)
-                .series
-                .take(url, &scrape, row.time_unix_us);
-            Ok(())
-        });
-        row.error = decoded.err().unwrap_or_default();
+    /// Whether the page could be read.
+    fn scrape(&self, url: &Arc<str>, page: Result<Scraped, String>, row: &mut PayloadRow) -> bool {
+        let time_unix_us = row.time_unix_us;
+        let page = match page {
+            Ok(page) => page,
+            Err(why) => {
+                locked(&self.pages).failed(url, time_unix_us, &why);
+                row.error = why;
+                return false;
+            }
+        };
+        row.bytes = page.bytes.len() as u64;
+        let text = lossy(&page.bytes);
+        let format = Format::of_content_type(&page.content_type);
+        let format = format.unwrap_or_else(|| Format::of_text(&text));
+        let read = match std::str::from_utf8(&page.bytes) {
+            Ok(text) => exposition_as(text, format).map_err(|error| error.to_string()),
+            Err(_) => Err("the page is not UTF-8".to_string()),
+        };
+        let mut told = Told::default();
+        match &read {
+            Ok(scrape) => {
+                told.samples = scrape.samples.len() as u64;
+                told.over = scrape.over;
+                locked(&self.metrics).series.take(url, scrape, time_unix_us);
+            }
+            Err(why) => told.error = why.clone(),
+        }
+        row.points = told.samples;
+        row.error = told.finding();
+        told.time_unix_us = time_unix_us;
+        told.format = format;
+        locked(&self.pages).take(url, &page, (&text, told));
+        read.is_ok()
     }
 
     fn note(&self, way: Option<Way>, mut row: PayloadRow, errors: u64) {
@@ -294,95 +316,7 @@ impl Store {
     }
 }
 
-/// What readers ask.
-impl Store {
-    pub(crate) fn list_traces(&self, query: &Query) -> view::Traces {
-        locked(&self.traces).list(query)
-    }
-
-    pub(crate) fn trace(&self, id: u64) -> Option<view::Trace> {
-        let (row, chunks) = locked(&self.traces).chunks(id)?;
-        let mut trace = open(row, &chunks);
-        let held = locked(&self.logs).held();
-        trace.logs = held.of_trace(id);
-        Some(trace)
-    }
-
-    pub(crate) fn metrics(&self, now_unix_us: u64) -> view::Metrics {
-        locked(&self.metrics).view(now_unix_us)
-    }
-
-    pub(crate) fn explain(&self, now_unix_us: u64, which: &Which) -> view::Metrics {
-        locked(&self.metrics).explain(now_unix_us, which)
-    }
-
-    pub(crate) fn list_logs(&self, query: &Query) -> view::Logs {
-        let held = locked(&self.logs).held();
-        held.list(query)
-    }
-
-    pub(crate) fn list_errors(&self) -> Vec<view::ErrorGroup> {
-        locked(&self.errors).list()
-    }
-
-    pub(crate) fn list_payloads(&self, query: &Query) -> Vec<PayloadRow> {
-        locked(&self.payloads).list(query)
-    }
-
-    pub(crate) fn services(&self, now_unix_us: u64) -> Vec<view::Service> {
-        locked(&self.traces).services(now_unix_us)
-    }
-
-    pub(crate) fn server_spans(&self) -> BTreeMap<String, u64> {
-        locked(&self.traces).server_spans().into_iter().collect()
-    }
-
-    pub(crate) fn access_lines(&self) -> u64 {
-        locked(&self.logs).access_lines()
-    }
-
-    /// Sums by name: DogStatsD counts since the start, Prometheus samples of the last scrapes.
-    pub(crate) fn metric_sums(&self) -> [BTreeMap<String, f64>; 2] {
-        let metrics = locked(&self.metrics);
-        let mut sums = [BTreeMap::new(), BTreeMap::new()];
-        for (name, sum) in metrics.contexts.sums() {
-            sums[0].insert(name.to_string(), sum);
-        }
-        for (name, sum) in metrics.series.sums() {
-            *sums[1].entry(name.to_string()).or_insert(0.0) += sum;
-        }
-        sums
-    }
-
-    pub(crate) fn rail(&self) -> view::Rail {
-        view::Rail {
-            traces: locked(&self.traces).held(),
-            metrics: locked(&self.metrics).count(),
-            logs: locked(&self.logs).count(),
-            errors: locked(&self.errors).issues(),
-            payload_findings: locked(&self.payloads).findings(),
-        }
-    }
-
-    pub(crate) fn pipelines(&self, now_unix_us: u64) -> Vec<view::Pipeline> {
-        let (samples, series) = locked(&self.metrics).evicted();
-        let held_back = |way| match way {
-            Way::Traces => locked(&self.traces).evicted_spans(),
-            Way::Dogstatsd => samples,
-            Way::Prometheus => series,
-            Way::Logs => locked(&self.logs).evicted(),
-        };
-        Way::ALL
-            .map(|way| {
-                let dropped = self.dropped[way as usize].load(Ordering::Relaxed);
-                let evicted = held_back(way) + dropped;
-                locked(&self.payloads).pipeline(way, evicted, now_unix_us)
-            })
-            .to_vec()
-    }
-}
-
 /// A panic under the lock was caught by the worker; what it left is still the best there is.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -82,6 +82,15 @@ impl Context {
             + self.history.bytes()
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The last value; of a count the sum since it is held.
+    pub(crate) fn value(&self) -> f64 {
+        self.value
+    }
+
     /// Points since it is held.
     pub(crate) fn points(&self) -> u64 {
         self.points
@@ -208,6 +217,7 @@ impl Context {
                 current: self.current(second).view(),
                 finished: finished.map(Summary::view),
             }),
+            scraped: None,
         }
     }
 

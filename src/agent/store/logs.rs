@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::errors::Errors;
+use super::facets::{Facets, paths};
 use super::fingerprint::ErrorSeen;
 use super::query::{Term, contains, rows_max, terms};
-use crate::agent::decode::{LogLine, Status, log_line, log_summary};
+use crate::agent::decode::{LogLine, Status, each_leaf, log_line, log_summary};
 use crate::agent::view::{self, LogRow, Query};
 
 /// What a line costs besides its text: itself with its two counts, what the allocator adds to both,
@@ -26,6 +27,20 @@ pub(crate) struct Line {
     trace_id: u64,
     service: Arc<str>,
     text: Box<str>,
+}
+
+impl Line {
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
+    pub(crate) fn service(&self) -> &str {
+        &self.service
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// Lines in the order of their arrival, oldest let go first.
@@ -118,9 +133,11 @@ impl Held {
         let mut matching = 0_u64;
         let after = self.lines.partition_point(|line| line.seq <= query.since);
         let lines = self.lines[after..].iter().map(|line| &**line);
+        let mut facets = Facets::default();
         if query.since == 0 {
             for line in lines.rev().filter(fits) {
                 matching += 1;
+                facets.see(line);
                 if kept.len() < max {
                     kept.push(line);
                 }
@@ -136,7 +153,10 @@ impl Held {
         }
         let whole = query.since == 0 || matching == kept.len() as u64;
         let last = kept.last().map_or(query.since, |line| line.seq);
+        let (facets, facet_lines) = facets.view();
         view::Logs {
+            facets,
+            facet_lines,
             matching,
             rows: kept.into_iter().map(row).collect(),
             held: self.lines.len() as u64,
@@ -161,10 +181,41 @@ impl Held {
 fn passes(line: &Line, term: &Term) -> bool {
     term.passes(|value| match term.key {
         Some("status") => line.status.name() == value,
+        Some("service") if term.exact => line.service.eq_ignore_ascii_case(value),
         Some("service") => contains(&line.service, value),
         Some(_) => line.trace_id != 0 && id_is(line.trace_id, value),
-        None => contains(&line.text, value),
+        None => {
+            let field = term.field.as_ref();
+            contains(&line.text, value) || field.is_some_and(|(key, value)| holds(line, key, value))
+        }
     })
+}
+
+/// Whether the line's JSON has this value under this key; a `*` at the value's end stands for any end.
+fn holds(line: &Line, key: &str, value: &str) -> bool {
+    let (start, open) = value
+        .strip_suffix('*')
+        .map_or((value, false), |start| (start, true));
+    // What JSON writes as it is must be there; most lines are done with after this look.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let text = &*line.text;
+    if !text.trim_start().starts_with('{') || (start.chars().all(plain) && !contains(text, start)) {
+        return false;
+    }
+    let same_key = paths(key);
+    let is = |text: &str| match open {
+        true => text
+            .get(..start.len())
+            .is_some_and(|text| text.eq_ignore_ascii_case(start)),
+        false => text.eq_ignore_ascii_case(start),
+    };
+    let mut found = false;
+    let read = each_leaf(text, |path, leaf| {
+        found |= !found
+            && (path.eq_ignore_ascii_case(key) || same_key.contains(&path))
+            && is(&leaf.text());
+    });
+    found && read.is_ok()
 }
 
 /// Decimal, or hex of 64 or 128 bits.
@@ -187,6 +238,8 @@ fn row(line: &Line) -> LogRow {
         }
     };
     let mut fields = read.fields;
+    let cut = |(key, value): &(String, String)| key == "truncated" && value == "true";
+    let truncated = fields.iter().any(cut);
     if !read.error_message.is_empty() {
         fields.push(("error.message".to_string(), read.error_message));
         fields.sort();
@@ -194,6 +247,8 @@ fn row(line: &Line) -> LogRow {
     LogRow {
         seq: line.seq,
         time_unix_us: read.time_unix_us.unwrap_or(line.arrived_unix_us),
+        json: read.json,
+        truncated,
         status: read.status.name(),
         service: read.service,
         logger: read.logger,
@@ -288,6 +343,18 @@ mod tests {
         check(&logs, "trace_id:6b02c8760000000000000000000000ff", 0, &[3]);
         check(&logs, "trace_id:00000000000000ff", 0, &[3]);
         check(&logs, "trace_id:0", 0, &[]);
+        check(&logs, "service:\"we\"", 0, &[]);
+        check(&logs, "service:\"WEB\"", 0, &[2, 3]);
+        check(&logs, "http.status_code:200", 0, &[2]);
+        check(&logs, "http.status_code:20", 0, &[]);
+        check(&logs, "http.status_code:20*", 0, &[2]);
+        check(&logs, "-http.status_code:200", 0, &[1, 3]);
+        check(&logs, "logger.name:testapi.access", 0, &[2]);
+        check(&logs, "Logger:TESTAPI.*", 0, &[2]);
+        check(&logs, "error.type:e error.kind:E", 0, &[3]);
+        check(&logs, "error.message:\"m 1\"", 0, &[3]);
+        check(&logs, "message:\"GET /\"", 0, &[2]);
+        check(&logs, "status_code:200", 0, &[]);
         let row = &logs.held().of_trace(255)[0];
         assert_eq!(
             (&*row.message, &*row.trace_id, row.time_unix_us),
@@ -302,6 +369,113 @@ mod tests {
             (&*group.message, &*group.trace_id, &*group.ignored_because),
             ("m 1", "255", "")
         );
+    }
+
+    #[track_caller]
+    fn check_facet(rule: &str, (lines, q): (&[&str], &str), key: &str, expected: &[(&str, u64)]) {
+        let query = Query {
+            q: q.to_string(),
+            ..Query::default()
+        };
+        let list = filled(lines, 1 << 20).0.held().list(&query);
+        let facet = list.facets.iter().find(|facet| facet.key == key);
+        let values = facet.map_or(&[][..], |facet| &facet.values);
+        let values: Vec<_> = values.iter().map(|v| (&*v.value, v.lines)).collect();
+        assert_eq!(values, expected, "{rule}: {key}");
+        for (value, lines) in &expected[..expected.len().min(1)] {
+            let narrow = format!("{q} {key}:\"{value}\"");
+            let query = Query {
+                q: narrow,
+                ..Query::default()
+            };
+            let there = filled_list(&list, &query);
+            assert_eq!(there, *lines, "{rule}: a link finds what it says");
+        }
+    }
+
+    /// How many of the shown rows a search finds, by their whole text again.
+    fn filled_list(list: &view::Logs, query: &Query) -> u64 {
+        assert_eq!(list.rows.len() as u64, list.matching);
+        let (logs, _) = filled(&FACETED, 1 << 20);
+        logs.held().list(query).matching
+    }
+
+    const FACETED: [&str; 5] = [
+        "plain",
+        r#"{"status":"error","service":"a b","error":{"type":"E"},"http":{"status_code":500,"method":"GET"}}"#,
+        r#"{"status":"error","service":"a b","error.kind":"F","http.status_code":"500"}"#,
+        r#"{"level":"warn","logger":"x","http":{"status_code":null}}"#,
+        r#"{"status":"error""#,
+    ];
+
+    #[test]
+    fn facets_count_what_matches() {
+        let all = (&FACETED[..], "");
+        check_facet(
+            "levels",
+            all,
+            "status",
+            &[("error", 2), ("info", 2), ("warn", 1)],
+        );
+        check_facet("services", all, "service", &[("a b", 2)]);
+        check_facet("numbers and text", all, "http.status_code", &[("500", 2)]);
+        check_facet("both names", all, "error.kind", &[("E", 1), ("F", 1)]);
+        check_facet("a plain logger", all, "logger.name", &[("x", 1)]);
+        check_facet(
+            "of a search",
+            (&FACETED, "status:error"),
+            "http.method",
+            &[("GET", 1)],
+        );
+        check_facet("none of it", (&FACETED, "status:warn"), "error.kind", &[]);
+        check_facet("no lines", (&[], ""), "status", &[]);
+    }
+
+    #[test]
+    fn facets_have_their_bounds() {
+        let lines: Vec<String> = (0..6_000)
+            .map(|n| {
+                format!(
+                    r#"{{"service":"s{n}","logger":"{}"}}"#,
+                    "x".repeat(n % 2 * 300)
+                )
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let list = filled(&lines, 64 << 20).0.held().list(&Query::default());
+        assert_eq!((list.facet_lines, list.matching), (5_000, 6_000));
+        let facet = |key: &str| list.facets.iter().find(|facet| facet.key == key).unwrap();
+        let service = facet("service");
+        assert_eq!((service.values.len(), service.others), (8, 4_992));
+        assert_eq!(&*service.values[0].value, "s5000", "of the newest lines");
+        assert_eq!(
+            (
+                facet("logger.name").values.len(),
+                facet("logger.name").others
+            ),
+            (1, 2_500)
+        );
+        let after = filled(&lines[..3], 1 << 20).0.held().list(&Query {
+            since: 1,
+            ..Query::default()
+        });
+        assert_eq!(
+            (after.facets.len(), after.facet_lines),
+            (0, 0),
+            "who reads on asks for none"
+        );
+    }
+
+    #[test]
+    fn a_cut_line_is_marked() {
+        let lines = [r#"{"truncated":true}"#, r#"{"truncated":false}"#, "text"];
+        let list = filled(&lines, 1 << 20).0.held().list(&Query::default());
+        let shown: Vec<_> = list
+            .rows
+            .iter()
+            .map(|row| (row.truncated, row.json))
+            .collect();
+        assert_eq!(shown, [(true, true), (false, true), (false, false)]);
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::beside;
 use super::contexts::{Contexts, LINE_BYTES_MAX, Limits, Taken};
 use super::lines::Received;
 use super::quietest::quietest;
 use super::series::AllSeries;
 use crate::agent::decode::{Event, Message, ServiceCheck};
-use crate::agent::view::{self, CheckRow, EventRow, Explained, MetricBucket, MetricRow, Which};
+use crate::agent::view::{
+    self, CheckRow, EventRow, Explained, MetricBucket, MetricRow, Scraped, Which,
+};
 
 const EVENTS_MAX: usize = 100;
 const CHECKS_MAX: usize = 500;
@@ -29,6 +32,8 @@ pub(crate) struct Metrics {
     checks_seen: u64,
     /// Events and checks that were too long to keep, and checks that made room.
     let_go: u64,
+    /// Under which Datadog's check sends what is scraped.
+    namespace: Box<str>,
 }
 
 /// A row without its tags, which as one text, a line each, take a fraction of the memory.
@@ -48,6 +53,14 @@ impl Metrics {
             checks: BTreeMap::new(),
             checks_seen: 0,
             let_go: 0,
+            namespace: Box::default(),
+        }
+    }
+
+    pub(crate) fn of(limits: Limits, namespace: &str) -> Metrics {
+        Metrics {
+            namespace: namespace.into(),
+            ..Metrics::new(limits)
         }
     }
 
@@ -135,7 +148,10 @@ impl Metrics {
         let contexts = contexts
             .into_iter()
             .map(|(key, context)| context.row(key, second, which.is_some()));
-        let series = series.into_iter().map(|(_, series)| series.row());
+        let same = beside::Contexts::of(&self.namespace, self.contexts.iter());
+        let series = series
+            .into_iter()
+            .map(|(_, series)| series.row(&self.namespace, &same));
         let series = series.filter(|row| which.is_none_or(|which| row_fits(row, which)));
         let (mut bytes, mut long_bytes, mut left_out) = (0, 0, 0);
         let mut rows = Vec::new();
@@ -235,7 +251,16 @@ fn row_bytes(row: &MetricRow) -> usize {
     let texts = row.name.len() + tags_bytes(&row.tags) + tags_bytes(&row.members);
     let numbers = row.history.len() * size_of::<f64>() + row.aggregates.len() * 24;
     let explained = row.explained.as_ref().map_or(0, explained_bytes);
-    size_of::<MetricRow>() + texts + numbers + explained
+    let scraped = row.scraped.as_ref().map_or(0, scraped_bytes);
+    size_of::<MetricRow>() + texts + numbers + explained + scraped
+}
+
+fn scraped_bytes(scraped: &Scraped) -> usize {
+    let beside = scraped
+        .beside
+        .as_ref()
+        .map_or(0, |beside| beside.name.len());
+    scraped.family.len() + scraped.sent_as.len() + scraped.distribution.len() + beside
 }
 
 fn explained_bytes(explained: &Explained) -> usize {

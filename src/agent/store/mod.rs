@@ -6,18 +6,22 @@
 //! Written by one worker alone; readers take short locks, and copy out what is long to look at.
 
 mod apply;
+mod ask;
+mod beside;
 mod bounds;
 mod bucket;
 mod chunk;
 mod context;
 mod contexts;
 mod errors;
+mod facets;
 mod fingerprint;
 mod history;
 mod latencies;
 mod lines;
 mod logs;
 mod metrics;
+mod pages;
 mod payloads;
 mod query;
 mod quietest;
@@ -29,4 +33,5 @@ mod waterfall;
 
 pub(crate) use apply::{Arrival, Cargo, Store, StoreJob};
 pub use bounds::Bounds;
+pub(crate) use pages::{Held as HeldPage, Scraped};
 pub(crate) use payloads::Way;

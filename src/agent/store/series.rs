@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::beside::{self, Contexts};
 use super::context::unit;
 use super::contexts::Limits;
 use super::history::History;
-use crate::agent::decode::{Exposition, Sample};
-use crate::agent::view::MetricRow;
+use crate::agent::check::{Sent, sent};
+use crate::agent::decode::{Exposition, Format, Sample, family_of};
+use crate::agent::view::{self, MetricRow};
 
 /// Slot of the map, of which half may be spare, and what the allocator adds.
 const OVERHEAD_BYTES: usize = 2 * size_of::<(Box<str>, Series)>() + 64;
@@ -17,6 +19,8 @@ const SEPARATOR: char = '\0';
 #[derive(Debug, Default)]
 struct Series {
     kind: String,
+    /// Bytes of the name that are its family's.
+    family_bytes: usize,
     points: u64,
     value: f64,
     rate: Option<f64>,
@@ -69,9 +73,12 @@ impl AllSeries {
                 self.series.insert(key.into(), Series::default());
             }
             if let Some(series) = self.series.get_mut(key) {
-                series.see(sample, kind(&types, sample.name), time_unix_us);
+                let (family, kind) = family(&types, sample.name, scrape.format);
+                series.family_bytes = family.len();
+                series.see(sample, kind, time_unix_us);
             }
         }
+        overflow += scrape.over;
         self.evicted += overflow;
         self.overflow.insert(url.to_string(), overflow);
         self.sums.insert(url.to_string(), sums);
@@ -136,18 +143,47 @@ pub(crate) struct One<'a> {
 }
 
 impl One<'_> {
-    pub(crate) fn row(&self) -> MetricRow {
+    /// `same`: what DogStatsD brought.
+    pub(crate) fn row(&self, namespace: &str, same: &Contexts<'_>) -> MetricRow {
         let series = self.series;
-        let aggregate = match &*series.kind {
-            "gauge" | "untyped" => Some(("last", series.value)),
-            _ => series.rate.map(|rate| ("rate", rate)),
-        };
         let mut parts = parts(self.known_by).map(str::to_string);
         let name = parts.next().unwrap_or_default();
+        let labels: Vec<String> = parts.collect();
+        let (family, ending) = name.split_at(series.family_bytes.min(name.len()));
+        let rises = match &*series.kind {
+            "counter" => ending != "_created",
+            "histogram" | "summary" => !["", "_created"].contains(&ending),
+            _ => false,
+        };
+        let aggregate = match rises {
+            true => series.rate.map(|rate| ("rate", rate)),
+            false => Some(("last", series.value)),
+        };
+        let scraped = view::Scraped {
+            beside: same.beside(&beside::Series {
+                family: if ending == "_total" { &name } else { family },
+                kind: if ending == "_created" {
+                    ""
+                } else {
+                    &series.kind
+                },
+                labels: &labels,
+                value: series.value,
+            }),
+            ..sent(
+                namespace,
+                &Sent {
+                    family,
+                    ending,
+                    kind: &series.kind,
+                    labels: &labels,
+                },
+            )
+        };
         MetricRow {
             source: "prometheus",
             kind: series.kind.clone(),
-            tags: parts.collect(),
+            tags: labels,
             points: series.points,
             value: series.value,
             aggregates: aggregate.into_iter().collect(),
@@ -155,6 +191,7 @@ impl One<'_> {
             history: series.history.view(),
             last_seen_unix_us: series.last_seen_unix_us,
             unit: unit(&name),
+            scraped: Some(scraped),
             name,
             explained: None,
         }
@@ -182,19 +219,17 @@ fn weight(key: &str) -> usize {
     OVERHEAD_BYTES + key.len() + History::BYTES_MAX
 }
 
-/// A histogram's samples carry the family's name with an ending.
-fn kind<'t>(types: &HashMap<&str, &'t str>, name: &str) -> &'t str {
-    let family = || {
-        let endings = ["_bucket", "_sum", "_count"];
-        endings
-            .iter()
-            .find_map(|ending| types.get(name.strip_suffix(ending)?).copied())
+/// Family and type; what no TYPE names is its own.
+fn family<'n, 't>(
+    types: &HashMap<&str, &'t str>,
+    name: &'n str,
+    format: Format,
+) -> (&'n str, &'t str) {
+    let untyped = match format {
+        Format::Text => "untyped",
+        Format::OpenMetrics => "unknown",
     };
-    types
-        .get(name)
-        .copied()
-        .or_else(family)
-        .unwrap_or("untyped")
+    family_of(name, types, format).unwrap_or((name, untyped))
 }
 
 fn write_key(key: &mut String, url: &str, sample: &Sample<'_>) {
@@ -246,7 +281,10 @@ mod tests {
         let second =
             "# TYPE n_total counter\nn_total{a=\"b\"} 25\n# TYPE h histogram\nh_sum 1.5\ng NaN\n";
         all.take("u", &exposition(second).unwrap(), 11_000_000);
-        let mut rows: Vec<MetricRow> = all.iter().map(|(_, one)| one.row()).collect();
+        let mut rows: Vec<MetricRow> = all
+            .iter()
+            .map(|(_, one)| one.row("", &Contexts::of("", std::iter::empty())))
+            .collect();
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         assert!(rows[0].value.is_nan() && rows[0].kind == "untyped");
         assert_eq!(
@@ -316,7 +354,10 @@ mod tests {
         let mut all = all_of(9);
         let page = "a{b=\"x\0c:y|,\\n z\"} 1\n";
         all.take("u", &exposition(page).unwrap(), 1);
-        let rows: Vec<MetricRow> = all.iter().map(|(_, one)| one.row()).collect();
+        let rows: Vec<MetricRow> = all
+            .iter()
+            .map(|(_, one)| one.row("", &Contexts::of("", std::iter::empty())))
+            .collect();
         assert_eq!((rows.len(), &*rows[0].tags[0]), (1, "b:x\u{fffd}c:y|,\n z"));
     }
 }

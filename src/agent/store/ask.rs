@@ -1,0 +1,103 @@
+//! What readers ask of the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::apply::{Store, locked};
+use super::pages::Held;
+use super::payloads::Way;
+use super::traces::open;
+use crate::agent::view::{self, PayloadRow, Query, Which};
+
+impl Store {
+    pub(crate) fn list_traces(&self, query: &Query) -> view::Traces {
+        locked(&self.traces).list(query)
+    }
+
+    pub(crate) fn trace(&self, id: u64) -> Option<view::Trace> {
+        let (row, chunks) = locked(&self.traces).chunks(id)?;
+        let mut trace = open(row, &chunks);
+        let held = locked(&self.logs).held();
+        trace.logs = held.of_trace(id);
+        Some(trace)
+    }
+
+    pub(crate) fn metrics(&self, now_unix_us: u64) -> view::Metrics {
+        locked(&self.metrics).view(now_unix_us)
+    }
+
+    pub(crate) fn explain(&self, now_unix_us: u64, which: &Which) -> view::Metrics {
+        locked(&self.metrics).explain(now_unix_us, which)
+    }
+
+    /// One scraped address, or the first where none is named.
+    pub(crate) fn page(&self, url: &str) -> Option<(Arc<str>, Held)> {
+        locked(&self.pages).get(url)
+    }
+
+    pub(crate) fn list_logs(&self, query: &Query) -> view::Logs {
+        let held = locked(&self.logs).held();
+        held.list(query)
+    }
+
+    pub(crate) fn list_errors(&self) -> Vec<view::ErrorGroup> {
+        locked(&self.errors).list()
+    }
+
+    pub(crate) fn list_payloads(&self, query: &Query) -> Vec<PayloadRow> {
+        locked(&self.payloads).list(query)
+    }
+
+    pub(crate) fn services(&self, now_unix_us: u64) -> Vec<view::Service> {
+        locked(&self.traces).services(now_unix_us)
+    }
+
+    pub(crate) fn server_spans(&self) -> BTreeMap<String, u64> {
+        locked(&self.traces).server_spans().into_iter().collect()
+    }
+
+    pub(crate) fn access_lines(&self) -> u64 {
+        locked(&self.logs).access_lines()
+    }
+
+    /// Sums by name: DogStatsD counts since the start, Prometheus samples of the last scrapes.
+    pub(crate) fn metric_sums(&self) -> [BTreeMap<String, f64>; 2] {
+        let metrics = locked(&self.metrics);
+        let mut sums = [BTreeMap::new(), BTreeMap::new()];
+        for (name, sum) in metrics.contexts.sums() {
+            sums[0].insert(name.to_string(), sum);
+        }
+        for (name, sum) in metrics.series.sums() {
+            *sums[1].entry(name.to_string()).or_insert(0.0) += sum;
+        }
+        sums
+    }
+
+    pub(crate) fn rail(&self) -> view::Rail {
+        view::Rail {
+            traces: locked(&self.traces).held(),
+            metrics: locked(&self.metrics).count(),
+            logs: locked(&self.logs).count(),
+            errors: locked(&self.errors).issues(),
+            payload_findings: locked(&self.payloads).findings(),
+        }
+    }
+
+    pub(crate) fn pipelines(&self, now_unix_us: u64) -> Vec<view::Pipeline> {
+        let (samples, series) = locked(&self.metrics).evicted();
+        let held_back = |way| match way {
+            Way::Traces => locked(&self.traces).evicted_spans(),
+            Way::Dogstatsd => samples,
+            Way::Prometheus => series,
+            Way::Logs => locked(&self.logs).evicted(),
+        };
+        Way::ALL
+            .map(|way| {
+                let dropped = self.dropped[way as usize].load(Ordering::Relaxed);
+                let evicted = held_back(way) + dropped;
+                locked(&self.payloads).pipeline(way, evicted, now_unix_us)
+            })
+            .to_vec()
+    }
+}
