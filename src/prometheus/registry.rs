@@ -17,7 +17,7 @@ use super::value::{Counter, Gauge};
 use super::{Error, name};
 use crate::clock::Clock;
 
-/// Holds every family. Cloning shares them.
+/// Holds every family. Cloning shares them. Of each HELP the first 1,024 bytes are shown.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 

@@ -5,6 +5,9 @@
 use super::kind::Kind;
 use super::number::push_canonical;
 
+/// A longer HELP is cut: it stands on every page.
+const HELP_BYTES_MAX: usize = 1_024;
+
 /// HELP and TYPE of one family, and its UNIT where the format has one, for each format.
 pub(super) struct Heads {
     pub(super) text: Box<[u8]>,
@@ -14,6 +17,7 @@ pub(super) struct Heads {
 impl Heads {
     /// `base` is the family's name without what its kind adds to it.
     pub(super) fn new(base: &str, kind: Kind, help: &str) -> Heads {
+        let help = &help[..help.floor_char_boundary(HELP_BYTES_MAX)];
         let mut text = Vec::new();
         push_head(
             &mut text,

@@ -87,11 +87,21 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
         Some(_) => unchunked(body)?,
         None => body.to_vec(),
     };
+    let body = match header(&head, "Content-Encoding") {
+        Some("gzip") => unpacked(&body).ok()?,
+        _ => body,
+    };
     Some(Reply {
         status: head.split(' ').nth(1)?.parse().ok()?,
         body: String::from_utf8(body).ok()?,
         head,
     })
+}
+
+fn unpacked(body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    flate2::read::GzDecoder::new(body).read_to_end(&mut whole)?;
+    Ok(whole)
 }
 
 fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
