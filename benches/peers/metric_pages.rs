@@ -9,7 +9,7 @@ use prometheus::Encoder;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use testapi::prometheus::{HistogramSpec, Registry};
+use testapi::prometheus::{Format, HistogramSpec, Registry};
 
 use super::Subject;
 use super::metric_peers::{BOUNDS, SECONDS};
@@ -90,7 +90,8 @@ type Render = Box<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
 pub(crate) fn pages() -> Vec<Subject> {
     vec![
-        page("testapi, text", ours()),
+        page("testapi, text", ours(Format::Text)),
+        page("testapi, OpenMetrics", ours(Format::OpenMetrics)),
         page("prometheus, text", official()),
         page("metrics-exporter-prometheus, text", exporter()),
         page("prometheus-client, OpenMetrics", client()),
@@ -142,7 +143,7 @@ fn check(client: &str, page: &str) {
     println!("{client}: a page of {} bytes", page.len());
 }
 
-fn ours() -> Render {
+fn ours(format: Format) -> Render {
     let registry = Registry::new();
     for shape in &COUNTERS {
         let family = registry.counter(shape.name, HELP, shape.labels);
@@ -163,11 +164,7 @@ fn ours() -> Render {
             observed(at).for_each(|value| series.observe(value));
         }
     }
-    Box::new(move |page| render_text(&registry, page))
-}
-
-fn render_text(registry: &Registry, page: &mut Vec<u8>) {
-    registry.render(page);
+    Box::new(move |page| registry.render(format, page))
 }
 
 fn official() -> Render {

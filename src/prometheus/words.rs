@@ -10,14 +10,14 @@ use foldhash::fast::RandomState;
 /// Words that are looked for.
 pub(super) struct Wanted<'a> {
     words: &'a [&'a str],
-    gists: [Gist; GISTS],
+    gists: Gists,
     pub(super) hash: u64,
 }
 
 /// Words that are found.
 #[derive(Debug)]
 pub(super) struct Words {
-    gists: [Gist; GISTS],
+    gists: Gists,
     count: usize,
     /// Of all words only where the gists are not all there is.
     whole: Option<Box<[Box<str>]>>,
@@ -26,75 +26,64 @@ pub(super) struct Words {
 /// Label sets with more words are told apart by the whole words alone.
 const GISTS: usize = 4;
 
-/// All of a word up to 16 bytes, and the most telling of a longer one.
+/// All there is of words up to 16 bytes, and the most telling of longer ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Gist {
-    length: usize,
-    first: u64,
-    last: u64,
+struct Gists {
+    /// Two reads of each.
+    reads: [[u64; 2]; GISTS],
+    /// 16 bits of each.
+    lengths: u64,
 }
 
-impl Gist {
+impl Gists {
     #[inline(always)]
-    fn of(word: &[u8]) -> Gist {
-        let four = |bytes: &[u8; 4]| u64::from(u32::from_ne_bytes(*bytes));
-        let (first, last) = match word {
-            [] => (0, 0),
-            [.., _, _, _, _, _, _, _, _] => {
-                let first = word
-                    .first_chunk()
-                    .map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-                (
-                    first,
-                    word.last_chunk()
-                        .map_or(0, |bytes| u64::from_ne_bytes(*bytes)),
-                )
-            }
-            [.., _, _, _, _] => (
-                word.first_chunk().map_or(0, four),
-                word.last_chunk().map_or(0, four),
-            ),
-            [first, .., last] => {
-                let middle = word[word.len() / 2];
-                (u64::from(*first) << 8 | u64::from(middle), u64::from(*last))
-            }
-            [only] => (0, u64::from(*only)),
-        };
-        Gist {
-            length: word.len(),
-            first,
-            last,
-        }
+    fn note(&mut self, at: usize, word: &str) -> [u64; 2] {
+        self.reads[at] = reads(word.as_bytes());
+        self.lengths = self.lengths << 16 | word.len() as u64 & 0xffff;
+        self.reads[at]
     }
+}
 
-    const fn is_whole(self) -> bool {
-        self.length <= 16
+/// The first and the last eight bytes of a word, or as many as it has.
+#[inline(always)]
+fn reads(word: &[u8]) -> [u64; 2] {
+    let eight = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+    let four = |bytes: &[u8; 4]| u64::from(u32::from_ne_bytes(*bytes));
+    if let (Some(first), Some(last)) = (word.first_chunk(), word.last_chunk()) {
+        [eight(first), eight(last)]
+    } else if let (Some(first), Some(last)) = (word.first_chunk(), word.last_chunk()) {
+        [four(first), four(last)]
+    } else if let [first, .., last] = word {
+        let middle = word[word.len() / 2];
+        [u64::from(*first) << 8 | u64::from(middle), (*last).into()]
+    } else {
+        [0, word.first().map_or(0, |only| (*only).into())]
     }
+}
+
+const fn is_whole(word: &str) -> bool {
+    word.len() <= 16
 }
 
 impl<'a> Wanted<'a> {
     /// The hash depends on all bytes of all words: of each a folded multiplication, the step of foldhash, whose
-    /// hasher would take the gists apart and put them together again.
+    /// hasher would take the reads apart and put them together again.
     #[inline(always)]
     pub(super) fn new(words: &'a [&'a str], seeds: &Seeds) -> Wanted<'a> {
-        let mut gists = [Gist::default(); GISTS];
+        let mut gists = Gists::default();
         let mut hash = seeds.first ^ words.len() as u64;
-        for (gist, word) in gists.iter_mut().zip(words) {
-            *gist = Gist::of(word.as_bytes());
-            if !gist.is_whole() {
+        for (at, word) in words.iter().enumerate().take(GISTS) {
+            if !is_whole(word) {
                 hash ^= seeds.state.hash_one(word);
             }
-            let turned = hash.rotate_right(gist.length as u32);
-            hash = folded(turned ^ gist.first, seeds.second ^ gist.last);
+            let [first, last] = gists.note(at, word);
+            hash = folded(hash ^ first, seeds.second ^ last);
         }
         if words.len() > GISTS {
             hash ^= seeds.state.hash_one(words);
         }
-        Wanted {
-            words,
-            gists,
-            hash: folded(hash, seeds.second),
-        }
+        let hash = folded(hash ^ gists.lengths, seeds.second);
+        Wanted { words, gists, hash }
     }
 }
 
@@ -124,11 +113,11 @@ impl Seeds {
 
 impl Words {
     pub(super) fn new(words: &[&str]) -> Words {
-        let mut gists = [Gist::default(); GISTS];
-        for (gist, word) in gists.iter_mut().zip(words) {
-            *gist = Gist::of(word.as_bytes());
+        let mut gists = Gists::default();
+        for (at, word) in words.iter().enumerate().take(GISTS) {
+            gists.note(at, word);
         }
-        let gists_are_all = words.len() <= GISTS && gists.iter().all(|gist| gist.is_whole());
+        let gists_are_all = words.len() <= GISTS && words.iter().all(|word| is_whole(word));
         let whole = || words.iter().map(|&word| word.into()).collect();
         Words {
             gists,
