@@ -122,6 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_scraper_gets_what_it_prefers() {
         const OM: &str = "application/openmetrics-text";
         let rows: [(&str, &[&str], &str); 26] = [

@@ -104,8 +104,7 @@ warm -1.5
 }
 
 /// Every kind of family, with a unit, an exemplar and quantiles.
-#[test]
-fn the_same_page_as_openmetrics_says() {
+fn all_kinds() -> Registry {
     let registry = Registry::new();
     let served = registry.counter("served_total", "The \"served\".", &["route"]);
     served.unwrap().with(&["/a"]).add(3);
@@ -132,6 +131,12 @@ fn the_same_page_as_openmetrics_says() {
     registry
         .info("build", "What runs.", &[("version", "1.2")])
         .unwrap();
+    registry
+}
+
+#[test]
+fn the_same_page_as_openmetrics_says() {
+    let registry = all_kinds();
     let text = page_as(&registry, Format::OpenMetrics);
     assert_eq!(
         text,

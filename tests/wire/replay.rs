@@ -10,6 +10,10 @@ mod dogstatsd;
 mod exposition;
 #[path = "../../fuzz/checks/log_line.rs"]
 mod log_line;
+#[path = "../../fuzz/checks/log_record.rs"]
+mod log_record;
+#[path = "../../fuzz/checks/metrics_page.rs"]
+mod metrics_page;
 #[path = "../../fuzz/checks/traces_v04.rs"]
 mod traces_v04;
 #[path = "../../fuzz/checks/traces_v05.rs"]
@@ -22,7 +26,7 @@ const MUTATED_BYTES_MAX: usize = 20_000;
 const SEED: u64 = 8_125;
 
 /// What the formats give a meaning to.
-const WORDS: [&[u8]; 28] = [
+const WORDS: [&[u8]; 32] = [
     b"|",
     b":",
     b",",
@@ -44,6 +48,10 @@ const WORDS: [&[u8]; 28] = [
     b"\\n",
     b"\\u0000",
     b"# TYPE a counter\n",
+    b"\x01",
+    b"\xe2\x80\xa8",
+    b"# EOF\n",
+    b";q=0.5,",
     b"\xff",
     b"\xc3",
     b"\x00",
@@ -165,6 +173,16 @@ fn log_line_decoder() {
     replay("log_line", log_line::check, &[capture]);
 }
 
+#[test]
+fn metrics_page_encoder() {
+    replay("metrics_page", metrics_page::check, &[]);
+}
+
+#[test]
+fn log_record_encoder() {
+    replay("log_record", log_record::check, &[]);
+}
+
 /// A target without its corpus would be replayed by nobody.
 #[test]
 fn every_target_has_its_check_its_program_and_its_corpus() {
@@ -184,6 +202,8 @@ fn every_target_has_its_check_its_program_and_its_corpus() {
         "dogstatsd",
         "exposition",
         "log_line",
+        "log_record",
+        "metrics_page",
         "traces_v04",
         "traces_v05",
     ];
