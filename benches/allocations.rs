@@ -14,6 +14,8 @@ use testapi::api::Api;
 use testapi::app::{parse_settings, start_exporters};
 use testapi::clock::Clock;
 use testapi::identity::Identity;
+use testapi::log::{self, Level, Record, Value};
+use testapi::prometheus::{Format, HistogramSpec, Registry, exponential_bounds};
 use testapi::server::{Request, Serve};
 use testapi::trace::{self, EntryOptions, Options};
 
@@ -32,7 +34,11 @@ fn main() -> ExitCode {
         .expect("the system gives a thread");
     let agent = format!("http://{agent}");
     let [server, child] = spans(&agent);
+    let [look_up, page] = metrics();
     let holds = [
+        pinned("a look-up of three labels and a count", look_up, 0),
+        pinned("a page of metrics in either format", page, 0),
+        pinned("a log line with 4 fields", log_line(), 0),
         pinned("a child span with 4 tags, at most", child, 0),
         pinned("a server span with 12 tags", server, 0),
         pinned(
@@ -118,6 +124,68 @@ fn spans(agent: &str) -> [u64; 2] {
     }
     guard.stop(Duration::from_secs(5));
     [median(servers), child_most]
+}
+
+/// The most of any look-up, and of any page after the first.
+fn metrics() -> [u64; 2] {
+    let registry = Registry::new();
+    let bounds = exponential_bounds(0.001, 2.0, 11).expect("good bounds");
+    let spec = HistogramSpec {
+        labels: &["method", "route"],
+        bounds: &bounds,
+    };
+    let labels = &["method", "route", "status"];
+    let served = registry.counter("served", "Requests served.", labels);
+    let served = served.expect("a good name");
+    let took = registry.histogram("took_seconds", "Time to serve.", spec);
+    let took = took.expect("a good name");
+    let routes: Vec<String> = (0..100).map(|n| format!("/cart/{n}/items")).collect();
+    let (mut look_up_most, mut page_most) = (0, 0);
+    let mut page = Vec::new();
+    for round in 0..WARM_UP {
+        for (n, route) in routes.iter().enumerate() {
+            let this = allocations_of(|| served.with(&["GET", route, "200"]).inc());
+            look_up_most = look_up_most.max(if round == 0 { 0 } else { this });
+            took.with(&["GET", route]).observe(n as f64 / 77.0);
+        }
+        for format in [Format::Text, Format::OpenMetrics] {
+            page.clear();
+            let this = allocations_of(|| registry.render(format, &mut page));
+            page_most = page_most.max(if round == 0 { 0 } else { this });
+        }
+    }
+    [look_up_most, page_most]
+}
+
+/// The median of a line to a file, from the call to its return.
+fn log_line() -> u64 {
+    let file = std::env::temp_dir().join(format!("testapi-line-{}.json", std::process::id()));
+    let options = log::Options {
+        file: Some(file.clone()),
+        stdout: false,
+        ..log::Options::default()
+    };
+    let (logger, guard) = log::start(options, &Identity::of_process("bench"), Clock::system())
+        .expect("a file and a thread");
+    let mut counts = Vec::new();
+    for round in 0..WARM_UP + ROUNDS {
+        let fields = [
+            ("http.method", Value::Str("GET")),
+            ("http.route", Value::Str("/cart/{id}/items")),
+            ("http.status_code", Value::U64(200)),
+            ("duration", Value::U64(round as u64 * 977)),
+        ];
+        let record = Record {
+            trace_id: 0x6745_2301_0000_0000_0000_0000_0000_00ff,
+            span_id: 9,
+            fields: &fields,
+            ..Record::new(Level::Info, "GET /cart/7/items 200")
+        };
+        counts.push(allocations_of(|| logger.log(&record)));
+    }
+    guard.stop(Duration::from_secs(5));
+    let _ = fs::remove_file(&file);
+    median(counts.split_off(WARM_UP))
 }
 
 /// The median of `GET /logging/debug` with every exporter on, from the request's head to its reply.
