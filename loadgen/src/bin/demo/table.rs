@@ -58,7 +58,7 @@ impl Table {
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "\n{:<32}{:>14}{:>12}\n",
+            "\n{:<36}{:>10}{:>12}\n",
             "counted at", "requests", "difference"
         );
         for (name, count, difference) in &self.rows {
@@ -69,7 +69,7 @@ impl Table {
             };
             let _ = writeln!(
                 text,
-                "{name:<32}{:>14}{difference:>12}{word}",
+                "{name:<36}{:>10}{difference:>12}{word}",
                 grouped(*count)
             );
         }
