@@ -106,7 +106,7 @@ rules! {
     INF_NOT_COUNT = "inf-not-count", [Loses, Fails], ALL,
         "Both count all observations; where they differ they were not read at one moment.";
     // OM "Canonical Numbers"; python: openmetrics/parser.py, "Invalid le label" for an infinity that is not `+Inf`.
-    LE_NOT_CANONICAL = "le-not-canonical", [Advice, Loses], "Prometheus, OpenMetrics",
+    LE_NOT_CANONICAL = "le-not-canonical", [Advice, Advice], "Prometheus, OpenMetrics",
         "`1` and `1.0` are two series to a reader who compares text: OpenMetrics writes `1.0`, `1e+06`, `+Inf`.";
     // EF: a bucket has `le`. python: openmetrics/parser.py, "Invalid le label".
     LE_BAD = "le-missing", [Loses, Fails], ALL,

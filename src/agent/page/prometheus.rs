@@ -114,6 +114,7 @@ fn becomes(out: &mut String, rows: &[&MetricRow]) {
             told.push(one);
         }
     }
+    told.sort_by_key(|(name, _)| name.is_empty());
     for (at, (name, kind)) in told.iter().enumerate() {
         let glue = if at > 0 { ", " } else { "" };
         match *name {
