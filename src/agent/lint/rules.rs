@@ -87,9 +87,6 @@ rules! {
     // check: transform.py, `skip_native_metric`: a metric of unknown type is skipped.
     NO_TYPE = "no-type", [Loses, Loses], CHECK,
         "The check skips what has no type, unless its configuration gives one.";
-    // check: transform.py, NATIVE_TRANSFORMERS: counter, gauge, histogram and summary alone.
-    UNSUPPORTED_TYPE = "unsupported-type", [Loses, Loses], CHECK,
-        "The check sends counter, gauge, histogram and summary; any other type it skips.";
     // OM "UNIT": the family's name ends in it. python: "Unit does not match metric name".
     UNIT_NOT_SUFFIX = "unit-not-suffix", [Advice, Fails], OPEN,
         "The name of a family with a UNIT ends in it.";
