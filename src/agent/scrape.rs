@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::agent::page::Views;
     use crate::agent::view::{Query, Which};
-    use crate::agent::{Agent, Guard, Options, start};
+    use crate::agent::{Agent, Guard, Options, api, start};
     use crate::server::{self, Reply, Request};
     use std::net::UdpSocket;
 
@@ -143,6 +143,9 @@ mod tests {
     const OPEN: &str = "# HELP request_count Requests.\n# TYPE request_count counter\n\
         request_count_total{method=\"GET\",route=\"/a\",status=\"200\"} 5 # {trace_id=\"255\"} 0.1\n\
         request_count_total{method=\"GET\",route=\"/b\",status=\"200\"} 7\n# EOF\n";
+
+    const HOSTILE: &str = "# HELP a <img src=x>\\d\n# TYPE a counter\n\
+        a_total{b=\"\\\"><img src=x onerror=alert(1)>\"} 1\na{__c=\"</code><img>\"} 2\n<img> 1\n";
 
     /// An agent that scrapes a page whose type and text the path chooses.
     fn scraping(paths: &[&str]) -> (Agent, Guard, server::Guard) {
@@ -153,6 +156,7 @@ mod tests {
                 "/no-end" => Reply::new(200, "application/openmetrics-text", "a 1\n"),
                 "/text" => Reply::new(200, "text/plain; version=0.0.4", "a 1\n\n# EOF\n"),
                 "/untold" => Reply::new(200, "text/html", "a 1\n\n# EOF\n"),
+                "/hostile" => Reply::new(200, "text/plain", HOSTILE),
                 "/latin" => Reply::new(200, "text/plain", b"a{b=\"\xe9\"} 1\n".to_vec()),
                 _ => Reply::text(500, "a 1\n"),
             }
@@ -205,6 +209,45 @@ mod tests {
         let page = agent.raw_page("").unwrap();
         assert_eq!((&*page.failure, &*page.text), ("answered 500", ""));
         assert_eq!(agent.raw_page("http://elsewhere/"), None);
+    }
+
+    #[track_caller]
+    fn got(agent: &Agent, target: &str, status: u16) -> String {
+        let request = Request::made("GET", target, &[("Host", "localhost")], b"");
+        let reply = api::serve(agent, &[], &request);
+        assert_eq!(reply.status, status, "{target}");
+        String::from_utf8(reply.body).unwrap()
+    }
+
+    #[test]
+    fn a_hostile_page_is_shown_as_text_and_as_json() {
+        let (agent, _guard, _pages) = scraping(&["/hostile"]);
+        let before = got(&agent, "/api/metrics/raw", 404);
+        assert_eq!(
+            before.trim_end(),
+            "{\"error\":\"no such page is scraped, or not yet\"}"
+        );
+        agent.scrape_now(LIMIT).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&got(&agent, "/api/metrics/raw", 200)).unwrap();
+        assert_eq!(json["text"], HOSTILE);
+        let findings = json["findings"].as_array().unwrap().iter();
+        let rules: Vec<_> = findings.map(|f| (f["line"].as_u64(), &f["rule"])).collect();
+        assert!(
+            rules.contains(&(Some(5), &"unreadable-line".into())),
+            "{rules:?}"
+        );
+        assert!(
+            rules.contains(&(Some(4), &"reserved-label".into())),
+            "{rules:?}"
+        );
+        let url = json["url"].as_str().unwrap().replace(':', "%3A");
+        got(&agent, &format!("/api/metrics/raw?url={url}"), 200);
+        got(&agent, "/metrics/raw?url=http%3A%2F%2Fa", 404);
+        for page in ["/metrics/raw", "/metrics"] {
+            let html = got(&agent, page, 200);
+            assert!(!html.contains("<img"), "{page}: {html}");
+        }
     }
 
     #[test]

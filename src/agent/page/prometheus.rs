@@ -94,12 +94,12 @@ fn head(out: &mut String, rows: &[&MetricRow]) {
     let family = first.map_or("", |scraped| &scraped.family);
     html!(
         out,
-        "<tr class=\"family\" data-key=\"f|{0}\"><th scope=\"rowgroup\" colspan=\"{1}\"><b><code>{0}</code></b> ",
+        "<tr class=\"family\" data-key=\"f|{0}\"><th scope=\"rowgroup\" colspan=\"{1}\"><div class=\"stay\"><b><code>{0}</code></b> ",
         esc(family),
         COLUMNS.len()
     );
     becomes(out, rows);
-    out.push_str("</th></tr>");
+    out.push_str("</div></th></tr>");
 }
 
 /// Its type, and under which names Datadog's check sends it.

@@ -132,14 +132,14 @@ fn findings(out: &mut String, page: &RawPage) {
         let count = page.findings.iter().filter(|f| f.weight == weight).count();
         if count > 0 {
             let words = match weight {
-                Weight::Fails => "fail the scrape",
-                Weight::Loses => "lose something",
+                Weight::Fails => "fails the scrape",
+                Weight::Loses => "loses something",
                 Weight::Advice => "advice",
             };
             let tone = tone(weight);
             html!(
                 out,
-                "{glue}<b class=\"{tone}\">{}</b> {words}",
+                "{glue}{words}: <b class=\"{tone}\">{}</b>",
                 grouped(count as u64)
             );
             glue = " · ";
@@ -374,7 +374,7 @@ mod tests {
         }];
         let said = "<span class=\"err\">fails</span> <b>no-help</b> <code>a</code> <small>Because. For people.</small>";
         let parts = [
-            "<b class=\"err\">1</b> fail the scrape · <b class=\"warn\">1</b> lose something · <b class=\"info\">1</b> advice · 1,000 more",
+            "fails the scrape: <b class=\"err\">1</b> · loses something: <b class=\"warn\">1</b> · advice: <b class=\"info\">1</b> · 1,000 more",
             "<td class=\"num\">page</td>",
             "from=1#L2\">2</a>",
             "<li id=\"L2\" class=\"fails\">",
