@@ -32,7 +32,7 @@ pub(super) fn sent(namespace: &str, series: &Sent<'_>) -> Scraped {
         ("counter", "_created") => (named(".count"), "monotonic count, of a time"),
         ("counter", _) => (named(".count"), "monotonic count"),
         ("gauge", _) => (named(""), "gauge"),
-        ("histogram", "_bucket") if last_bucket => (String::new(), "skipped: .count says it"),
+        ("histogram", "_bucket") if last_bucket => (String::new(), "+Inf skipped: .count says it"),
         ("histogram", "_bucket") => (named(".bucket"), "monotonic count"),
         ("histogram" | "summary", "_sum") => (named(".sum"), "monotonic count"),
         ("histogram" | "summary", "_count") => (named(".count"), "monotonic count"),

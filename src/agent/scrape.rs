@@ -132,6 +132,156 @@ fn parse(url: &str) -> Option<(Target, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::page::Views;
+    use crate::agent::view::{Query, Which};
+    use crate::agent::{Agent, Guard, Options, api, start};
+    use crate::server::{self, Reply, Request};
+    use std::net::UdpSocket;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    const OPEN: &str = "# HELP request_count Requests.\n# TYPE request_count counter\n\
+        request_count_total{method=\"GET\",route=\"/a\",status=\"200\"} 5 # {trace_id=\"255\"} 0.1\n\
+        request_count_total{method=\"GET\",route=\"/b\",status=\"200\"} 7\n# EOF\n";
+
+    const HOSTILE: &str = "# HELP a <img src=x>\\d\n# TYPE a counter\n\
+        a_total{b=\"\\\"><img src=x onerror=alert(1)>\"} 1\na{__c=\"</code><img>\"} 2\n<img> 1\n";
+
+    /// An agent that scrapes a page whose type and text the path chooses.
+    fn scraping(paths: &[&str]) -> (Agent, Guard, server::Guard) {
+        let serve = |request: &mut Request| -> Reply {
+            assert_eq!(request.header("Accept"), Some(ACCEPT));
+            match request.path() {
+                "/open" => Reply::new(200, "application/openmetrics-text; version=1.0.0", OPEN),
+                "/no-end" => Reply::new(200, "application/openmetrics-text", "a 1\n"),
+                "/text" => Reply::new(200, "text/plain; version=0.0.4", "a 1\n\n# EOF\n"),
+                "/untold" => Reply::new(200, "text/html", "a 1\n\n# EOF\n"),
+                "/hostile" => Reply::new(200, "text/plain", HOSTILE),
+                "/latin" => Reply::new(200, "text/plain", b"a{b=\"\xe9\"} 1\n".to_vec()),
+                _ => Reply::text(500, "a 1\n"),
+            }
+        };
+        let options = server::Options {
+            name: "t-pages",
+            bind: "127.0.0.1:0".to_string(),
+            workers: 1,
+        };
+        let pages = server::start(&options, Arc::new(serve)).unwrap();
+        let any = "127.0.0.1:0".to_string();
+        let address = pages.address();
+        let options = Options {
+            receiver_bind: any.clone(),
+            dogstatsd_bind: Some(any.clone()),
+            page_bind: any,
+            scrape: (paths.iter().map(|path| format!("http://{address}{path}"))).collect(),
+            scrape_interval: Duration::from_secs(3_600),
+            ..Options::default()
+        };
+        let (agent, guard) = start(options, Clock::system()).unwrap();
+        (agent, guard, pages)
+    }
+
+    #[test]
+    fn the_content_type_decides_how_a_page_is_read() {
+        #[track_caller]
+        fn check(path: &str, format: &str, samples: u64, error: &str) {
+            let (agent, _guard, _pages) = scraping(&[path]);
+            let _ = agent.scrape_now(LIMIT);
+            let page = agent.raw_page("").unwrap();
+            let seen = (page.format, page.samples, &*page.error);
+            assert_eq!(seen, (format, samples, error), "{path}");
+            assert!(page.url.ends_with(path) && page.duration_ns > 0);
+            let row = &agent.payloads(&Query::default())[0];
+            assert_eq!((&*row.error, row.points), (error, samples), "{path}");
+        }
+        let (text, open) = ("Prometheus text 0.0.4", "OpenMetrics 1.0");
+        check("/open", open, 2, "");
+        check("/no-end", open, 0, "line 1: no `# EOF` at the end");
+        check("/text", text, 1, "");
+        check("/untold", open, 0, "line 2: a blank line");
+        check("/latin", text, 0, "the page is not UTF-8");
+    }
+
+    #[test]
+    fn a_page_that_is_refused_is_told_and_has_no_text() {
+        let (agent, _guard, _pages) = scraping(&["/x"]);
+        assert!(agent.scrape_now(LIMIT).is_err());
+        let page = agent.raw_page("").unwrap();
+        assert_eq!((&*page.failure, &*page.text), ("answered 500", ""));
+        assert_eq!(agent.raw_page("http://elsewhere/"), None);
+    }
+
+    #[track_caller]
+    fn got(agent: &Agent, target: &str, status: u16) -> String {
+        let request = Request::made("GET", target, &[("Host", "localhost")], b"");
+        let reply = api::serve(agent, &[], &request);
+        assert_eq!(reply.status, status, "{target}");
+        String::from_utf8(reply.body).unwrap()
+    }
+
+    #[test]
+    fn a_hostile_page_is_shown_as_text_and_as_json() {
+        let (agent, _guard, _pages) = scraping(&["/hostile"]);
+        let before = got(&agent, "/api/metrics/raw", 404);
+        assert_eq!(
+            before.trim_end(),
+            "{\"error\":\"no such page is scraped, or not yet\"}"
+        );
+        agent.scrape_now(LIMIT).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&got(&agent, "/api/metrics/raw", 200)).unwrap();
+        assert_eq!(json["text"], HOSTILE);
+        let findings = json["findings"].as_array().unwrap().iter();
+        let rules: Vec<_> = findings.map(|f| (f["line"].as_u64(), &f["rule"])).collect();
+        assert!(
+            rules.contains(&(Some(5), &"unreadable-line".into())),
+            "{rules:?}"
+        );
+        assert!(
+            rules.contains(&(Some(4), &"reserved-label".into())),
+            "{rules:?}"
+        );
+        let url = json["url"].as_str().unwrap().replace(':', "%3A");
+        got(&agent, &format!("/api/metrics/raw?url={url}"), 200);
+        got(&agent, "/metrics/raw?url=http%3A%2F%2Fa", 404);
+        for page in ["/metrics/raw", "/metrics"] {
+            let html = got(&agent, page, 200);
+            assert!(!html.contains("<img"), "{page}: {html}");
+        }
+    }
+
+    #[test]
+    fn what_was_scraped_stands_beside_what_dogstatsd_brought() {
+        let (agent, guard, _pages) = scraping(&["/open"]);
+        let to = guard.addresses().dogstatsd.unwrap();
+        let lines = "testapi.request_count:4|c|#env:dev,method:GET,route:/a,status:200\n\
+                     testapi.request_count:1|c|#env:dev,method:GET,route:/a,status:200\n\
+                     testapi.request_count:6|c|#env:dev,method:GET,route:/b,status:200\n";
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(lines.as_bytes(), to).unwrap();
+        agent.settle(LIMIT).unwrap();
+        agent.scrape_now(LIMIT).unwrap();
+        let which = Which {
+            name: "request_count_total".to_string(),
+            ..Which::default()
+        };
+        let rows = agent.explain(&which).rows;
+        let scraped = rows.iter().filter_map(|row| row.scraped.as_ref());
+        let seen: Vec<_> = scraped
+            .map(|scraped| {
+                let beside = scraped.beside.as_ref().unwrap();
+                (
+                    &*scraped.sent_as,
+                    &*beside.name,
+                    beside.value,
+                    beside.difference,
+                )
+            })
+            .collect();
+        let (sent, name) = ("TESTAPI.request_count.count", "testapi.request_count");
+        assert_eq!(seen, [(sent, name, 5.0, 0.0), (sent, name, 6.0, 1.0)]);
+        assert_eq!(agent.raw_page("").unwrap().exemplars[0].trace_id, "255");
+    }
 
     #[track_caller]
     fn check(url: &str, expected: Option<(&str, u16, &str)>) {

@@ -380,7 +380,9 @@ mod tests {
             &[(1, "no-type"), (1, "no-help")],
         );
         let info = open("# HELP a A.\n# TYPE a info\n", "a_info{b=\"1\"} 1\n");
-        check("info", OPEN, &info, &[(2, "unsupported-type")]);
+        check("info is a type", OPEN, &info, &[]);
+        let none = "# HELP a A.\n# TYPE a untyped\na 1\n";
+        check("no type in as many words", TEXT, none, &[(2, "no-type")]);
         let unit = open(GAUGE, "# UNIT a b\na 1\n");
         check("UNIT", OPEN, &unit, &[(3, "unit-not-suffix")]);
         check(

@@ -103,8 +103,8 @@ impl<'a> Families<'a> {
             _ if total => say(&rules::TOTAL_OF_NO_COUNTER),
             _ => {}
         }
-        if !["counter", "gauge", "histogram", "summary"].contains(&kind) {
-            say(&rules::UNSUPPORTED_TYPE);
+        if matches!(kind, "untyped" | "unknown") {
+            say(&rules::NO_TYPE);
         }
     }
 

@@ -7,7 +7,7 @@ use super::rules;
 use crate::agent::decode::Sample;
 
 /// Tags that the Agent or its configuration sets on all that a check sends.
-const AGENT_TAGS: [&str; 5] = ["service", "host", "env", "version", "endpoint"];
+const AGENT_TAGS: [&str; 4] = ["service", "host", "env", "endpoint"];
 
 /// A series' name and labels as one text, whatever the order of the labels.
 pub(super) fn key<'l>(

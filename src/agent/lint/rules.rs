@@ -87,9 +87,6 @@ rules! {
     // check: transform.py, `skip_native_metric`: a metric of unknown type is skipped.
     NO_TYPE = "no-type", [Loses, Loses], CHECK,
         "The check skips what has no type, unless its configuration gives one.";
-    // check: transform.py, NATIVE_TRANSFORMERS: counter, gauge, histogram and summary alone.
-    UNSUPPORTED_TYPE = "unsupported-type", [Loses, Loses], CHECK,
-        "The check sends counter, gauge, histogram and summary; any other type it skips.";
     // OM "UNIT": the family's name ends in it. python: "Unit does not match metric name".
     UNIT_NOT_SUFFIX = "unit-not-suffix", [Advice, Fails], OPEN,
         "The name of a family with a UNIT ends in it.";
@@ -106,7 +103,7 @@ rules! {
     INF_NOT_COUNT = "inf-not-count", [Loses, Fails], ALL,
         "Both count all observations; where they differ they were not read at one moment.";
     // OM "Canonical Numbers"; python: openmetrics/parser.py, "Invalid le label" for an infinity that is not `+Inf`.
-    LE_NOT_CANONICAL = "le-not-canonical", [Advice, Loses], "Prometheus, OpenMetrics",
+    LE_NOT_CANONICAL = "le-not-canonical", [Advice, Advice], "Prometheus, OpenMetrics",
         "`1` and `1.0` are two series to a reader who compares text: OpenMetrics writes `1.0`, `1e+06`, `+Inf`.";
     // EF: a bucket has `le`. python: openmetrics/parser.py, "Invalid le label".
     LE_BAD = "le-missing", [Loses, Fails], ALL,

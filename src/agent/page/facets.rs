@@ -12,10 +12,11 @@ pub(super) fn section(out: &mut String, filter: &Filter<'_>, logs: &Logs) {
     }
     let over = match logs.facet_lines < logs.matching {
         true => format!(
-            "newest {} of the lines that match",
-            grouped(logs.facet_lines)
+            "newest {} of {} lines found",
+            grouped(logs.facet_lines),
+            grouped(logs.matching)
         ),
-        false => format!("{} that match", piece::plural(logs.facet_lines, "line")),
+        false => format!("{} found", piece::plural(logs.facet_lines, "line")),
     };
     html!(
         out,
@@ -136,11 +137,11 @@ mod tests {
                 assert!(out.contains(part), "{rule}: {part} is not in {out}");
             }
         }
-        check("all", (1, 1), "over the 1 line that match");
+        check("all", (1, 1), "over the 1 line found");
         check(
             "some",
             (5_000, 6_000),
-            "over the newest 5,000 of the lines that match",
+            "over the newest 5,000 of 6,000 lines found",
         );
         let mut out = String::new();
         let filter = Filter {

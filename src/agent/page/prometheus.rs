@@ -35,17 +35,22 @@ pub(super) fn section(
     let namespace = piece::either(&settings.openmetrics_namespace, "none");
     html!(
         out,
-        "<section class=\"card flush\"><p class=\"foot head\">Under each family stands what Datadog's OpenMetrics check \
-         (V2) sends, with namespace <code>{}</code>. DogStatsD: the sum or last value of the contexts of the same name \
+        "<section class=\"card flush\"><p class=\"foot head\">Behind each type stands what Datadog's OpenMetrics check \
+         (V2) sends it as, with namespace <code>{}</code>. DogStatsD: the sum or last value of the contexts of the same name \
          whose tags agree; the difference is what is not flushed or scraped yet, or was counted before this agent \
          started.</p>",
         esc(namespace)
     );
     piece::table(out, "Prometheus", &COLUMNS);
     for family in families(rows) {
-        head(out, &family);
-        for row in family {
-            line(out, row, now_unix_us);
+        match &family[..] {
+            [alone] => line(out, alone, now_unix_us, true),
+            several => {
+                head(out, several);
+                several
+                    .iter()
+                    .for_each(|row| line(out, row, now_unix_us, false));
+            }
         }
     }
     piece::table_end(out);
@@ -83,19 +88,25 @@ fn families<'a>(rows: &[&'a MetricRow]) -> Vec<Vec<&'a MetricRow>> {
         .collect()
 }
 
-/// The family's name and type, and what becomes of its samples.
+/// The family's name and what becomes of its samples.
 fn head(out: &mut String, rows: &[&MetricRow]) {
-    let all: Vec<&Scraped> = rows.iter().filter_map(|row| row.scraped.as_ref()).collect();
-    let family = all.first().map_or("", |scraped| &scraped.family);
-    let kind = rows.first().map_or("", |row| &row.kind);
+    let first = rows.first().and_then(|row| row.scraped.as_ref());
+    let family = first.map_or("", |scraped| &scraped.family);
     html!(
         out,
-        "<tr class=\"family\" data-key=\"f|{0}\"><th scope=\"rowgroup\" colspan=\"{1}\"><b><code>{0}</code></b> \
-         <small>{2}</small> <span class=\"sent\">",
+        "<tr class=\"family\" data-key=\"f|{0}\"><th scope=\"rowgroup\" colspan=\"{1}\"><div class=\"stay\"><b><code>{0}</code></b> ",
         esc(family),
-        COLUMNS.len(),
-        esc(kind)
+        COLUMNS.len()
     );
+    becomes(out, rows);
+    out.push_str("</div></th></tr>");
+}
+
+/// Its type, and under which names Datadog's check sends it.
+fn becomes(out: &mut String, rows: &[&MetricRow]) {
+    let all: Vec<&Scraped> = rows.iter().filter_map(|row| row.scraped.as_ref()).collect();
+    let kind = rows.first().map_or("", |row| &row.kind);
+    html!(out, "<span class=\"sent\">{}: ", esc(kind));
     let mut told: Vec<(&str, &str)> = Vec::new();
     for scraped in &all {
         let one = (&*scraped.sent_as, scraped.sent_kind);
@@ -103,24 +114,31 @@ fn head(out: &mut String, rows: &[&MetricRow]) {
             told.push(one);
         }
     }
+    told.sort_by_key(|(name, _)| name.is_empty());
     for (at, (name, kind)) in told.iter().enumerate() {
         let glue = if at > 0 { ", " } else { "" };
         match *name {
             "" => html!(out, "{glue}{}", esc(kind)),
-            name => html!(out, "{glue}<code>{}</code> {}", esc(name), esc(kind)),
+            name => html!(
+                out,
+                "{glue}<code class=\"name\">{}</code> {}",
+                esc(name),
+                esc(kind)
+            ),
         }
     }
     if let Some(with) = all.iter().find(|scraped| !scraped.distribution.is_empty()) {
         html!(
             out,
-            "; with <code>histogram_buckets_as_distributions</code> a distribution <code>{}</code>",
+            "; with <code>histogram_buckets_as_distributions</code> a distribution <code class=\"name\">{}</code>",
             esc(&with.distribution)
         );
     }
-    out.push_str("</span></th></tr>");
+    out.push_str("</span>");
 }
 
-fn line(out: &mut String, row: &MetricRow, now_unix_us: u64) {
+/// `alone`: the only one of its family, so that what becomes of that stands here.
+fn line(out: &mut String, row: &MetricRow, now_unix_us: u64, alone: bool) {
     let key = format!("{}|{}", row.name, row.tags.join("|"));
     html!(
         out,
@@ -129,6 +147,11 @@ fn line(out: &mut String, row: &MetricRow, now_unix_us: u64) {
         esc(&row.name)
     );
     piece::tags(out, &row.tags);
+    if alone {
+        out.push_str("<span class=\"under\">");
+        becomes(out, &[row]);
+        out.push_str("</span>");
+    }
     out.push_str("</th>");
     piece::figure_cell(out, &value(row, row.value));
     let rate = row.aggregates.iter().find(|(name, _)| *name == "rate");
@@ -249,7 +272,8 @@ mod tests {
         ];
         let parts = [
             "namespace <code>NS</code>",
-            "<code>NS.h.sum</code> monotonic count, <code>NS.h.count</code> monotonic count</span>",
+            "counter: <code class=\"name\">NS.h.sum</code> monotonic count, <code class=\"name\">NS.h.count</code> monotonic count</span>",
+            "<code>g</code> <span class=\"under\"><span class=\"sent\">counter: <code class=\"name\">NS.g.count</code>",
             "title=\"app.hits, 2 contexts\"><span class=\"fig\">7</span>",
             "<span class=\"fig\">+3</span>",
             "<td class=\"num zero\"><span class=\"fig\">0</span>",

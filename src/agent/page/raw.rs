@@ -48,7 +48,7 @@ pub(super) fn main(now_unix_us: u64, page: &RawPage, from: usize, settings: &Set
             esc(&page.error)
         );
     }
-    out.push_str("<div class=\"grid split\">");
+    out.push_str("<div class=\"grid split told\">");
     findings(&mut out, page);
     facts(&mut out, now_unix_us, page);
     out.push_str("</div>");
@@ -132,14 +132,14 @@ fn findings(out: &mut String, page: &RawPage) {
         let count = page.findings.iter().filter(|f| f.weight == weight).count();
         if count > 0 {
             let words = match weight {
-                Weight::Fails => "a scrape fails",
-                Weight::Loses => "something is lost",
+                Weight::Fails => "fails the scrape",
+                Weight::Loses => "loses something",
                 Weight::Advice => "advice",
             };
             let tone = tone(weight);
             html!(
                 out,
-                "{glue}<b class=\"{tone}\">{}</b> {words}",
+                "{glue}{words}: <b class=\"{tone}\">{}</b>",
                 grouped(count as u64)
             );
             glue = " · ";
@@ -184,14 +184,29 @@ fn row(out: &mut String, page: &RawPage, finding: &Finding) {
 fn words(out: &mut String, finding: &Finding) {
     html!(
         out,
-        "<span class=\"{}\">{}</span> <b>{}</b> {} <small>{} For {}.</small>",
+        "<span class=\"{}\">{}</span> <b>{}</b> ",
         tone(finding.weight),
         finding.weight.word(),
-        esc(finding.rule),
-        esc(&finding.what),
-        esc(finding.why),
-        esc(finding.whom)
+        esc(finding.rule)
     );
+    with_code(out, &finding.what);
+    out.push_str(" <small>");
+    with_code(out, finding.why);
+    html!(out, " For {}.</small>", esc(finding.whom));
+}
+
+/// What stands between two accents is code.
+fn with_code(out: &mut String, text: &str) {
+    let mut parts = text.split('`').peekable();
+    let mut code = false;
+    while let Some(part) = parts.next() {
+        match code && parts.peek().is_some() {
+            true => html!(out, "<code>{}</code>", esc(part)),
+            false if code => html!(out, "`{}", esc(part)),
+            false => html!(out, "{}", esc(part)),
+        }
+        code = !code;
+    }
 }
 
 fn tone(weight: Weight) -> &'static str {
@@ -357,9 +372,9 @@ mod tests {
             trace_id: "7".to_string(),
             ..ExemplarRow::default()
         }];
-        let said = "<span class=\"err\">fails</span> <b>no-help</b> `a` <small>Because. For people.</small>";
+        let said = "<span class=\"err\">fails</span> <b>no-help</b> <code>a</code> <small>Because. For people.</small>";
         let parts = [
-            "<b class=\"err\">1</b> a scrape fails · <b class=\"warn\">1</b> something is lost · <b class=\"info\">1</b> advice · 1,000 more",
+            "fails the scrape: <b class=\"err\">1</b> · loses something: <b class=\"warn\">1</b> · advice: <b class=\"info\">1</b> · 1,000 more",
             "<td class=\"num\">page</td>",
             "from=1#L2\">2</a>",
             "<li id=\"L2\" class=\"fails\">",
@@ -368,6 +383,20 @@ mod tests {
             "<li id=\"L1\" class=\"\">",
         ];
         check("findings", (&found, 1), &parts, &["No findings"]);
+    }
+
+    #[test]
+    fn accents_make_code() {
+        #[track_caller]
+        fn check(text: &str, expected: &str) {
+            let mut out = String::new();
+            with_code(&mut out, text);
+            assert_eq!(out, expected, "{text}");
+        }
+        check("", "");
+        check("a `<b>` c", "a <code>&lt;b&gt;</code> c");
+        check("`a``b`", "<code>a</code><code>b</code>");
+        check("one ` alone", "one ` alone");
     }
 
     #[test]

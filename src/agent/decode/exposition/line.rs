@@ -117,21 +117,21 @@ fn sample_text(text: &str) -> Result<Sample<'_>, &'static str> {
         Some(rest) => labels(rest, Format::Text)?,
         None => (Vec::new(), rest),
     };
+    if rest.contains(" # ") {
+        return Err("an exemplar, which 0.0.4 does not have");
+    }
     let mut words = rest.split_ascii_whitespace();
     let value = words.next().ok_or("no value")?;
     let value = number(value).ok_or("the value is not a number")?;
     let timestamp_ms = match words.next() {
-        Some("#") => return Err("an exemplar, which 0.0.4 does not have"),
         Some(word) => Some(
             word.parse()
                 .map_err(|_| "the timestamp is not a whole number")?,
         ),
         None => None,
     };
-    match words.next() {
-        None => {}
-        Some("#") => return Err("an exemplar, which 0.0.4 does not have"),
-        Some(_) => return Err("more than value and timestamp"),
+    if words.next().is_some() {
+        return Err("more than value and timestamp");
     }
     Ok(Sample {
         name,

@@ -408,162 +408,132 @@ bare 7
         assert_eq!(read, Err(ExpositionError { line, reason }), "{rule}");
     }
 
+    #[track_caller]
+    fn check_all(rows: &[(&str, &str, usize, &'static str)]) {
+        for (rule, text, line, reason) in rows {
+            check_open(rule, &format!("{text}# EOF\n"), *line, reason);
+        }
+    }
+
     #[test]
-    fn openmetrics_is_strict() {
+    fn openmetrics_has_an_end_and_nothing_between() {
+        let end = "no `# EOF` at the end";
+        let behind = "a line behind `# EOF`";
+        check_open("no end", "a 1\n", 1, end);
+        check_open("nothing at all", "", 1, end);
+        check_open("behind the end", "# EOF\na 1\n", 2, behind);
+        check_open("a blank line behind it", "# EOF\n\n", 2, behind);
+        let free = "a comment that is no HELP, TYPE, UNIT or EOF";
+        check_all(&[
+            ("a blank line", "a 1\n\n", 2, "a blank line"),
+            ("a free comment", "# free\n", 1, free),
+            ("no blank behind #", "#EOF\n", 1, free),
+        ]);
+    }
+
+    #[test]
+    fn openmetrics_families_are_named_and_described_once() {
         let after = "HELP, TYPE or UNIT after a sample of its family";
         let twice = "HELP, TYPE or UNIT twice for one family";
+        let unit = "UNIT is not what the family's name ends in";
+        let total = "a counter's sample without `_total`";
+        let bare = "a sample without the ending that its type has";
+        let untyped = "TYPE takes a name and counter, gauge, histogram, gaugehistogram, stateset, info, summary or unknown";
+        let nameless = "HELP, TYPE or UNIT without a metric name";
+        let help = "HELP without a blank behind the name";
+        check_all(&[
+            (
+                "TYPE as the sample",
+                "# TYPE a_total counter\na_total 1\n",
+                2,
+                total,
+            ),
+            ("a bare histogram", "# TYPE a histogram\na 1\n", 2, bare),
+            ("untyped", "# TYPE a untyped\n", 1, untyped),
+            ("TYPE twice", "# TYPE a gauge\n# TYPE a gauge\n", 2, twice),
+            ("HELP twice", "# HELP a x\n# HELP a x\n", 2, twice),
+            ("HELP late", "# TYPE a gauge\na 1\n# HELP a x\n", 3, after),
+            ("TYPE late", "a 1\n# TYPE a gauge\n", 2, after),
+            ("UNIT", "# UNIT a_bytes seconds\n", 1, unit),
+            ("UNIT within a word", "# UNIT abytes bytes\n", 1, unit),
+            ("no name", "# TYPE 1 gauge\n", 1, nameless),
+            ("HELP of nothing", "# HELP a\n", 1, help),
+        ]);
+    }
+
+    #[test]
+    fn openmetrics_families_stand_in_one_piece() {
         let again = "a family that goes on after another one";
-        let free = "a comment that is no HELP, TYPE, UNIT or EOF";
-        let value = "the value is not a number";
-        let place = "an exemplar on neither a counter nor a bucket";
-        for (rule, text, line, reason) in [
-            ("no end", "a 1\n", 1, "no `# EOF` at the end"),
-            ("nothing at all", "", 1, "no `# EOF` at the end"),
-            ("behind the end", "# EOF\na 1\n", 2, "a line behind `# EOF`"),
+        let stray = "a sample away from its family";
+        let clash = "a sample of this family would have the name of another family";
+        check_all(&[
+            ("interleaved", "a 1\nb 1\na 2\n", 3, again),
             (
-                "a blank line behind it",
-                "# EOF\n\n",
-                2,
-                "a line behind `# EOF`",
-            ),
-            ("a blank line", "a 1\n\n# EOF\n", 2, "a blank line"),
-            ("a free comment", "# free\n# EOF\n", 1, free),
-            ("no blank behind #", "#EOF\n# EOF\n", 1, free),
-            (
-                "TYPE named as the sample",
-                "# TYPE a_total counter\na_total 1\n# EOF\n",
-                2,
-                "a counter's sample without `_total`",
-            ),
-            (
-                "a bare histogram",
-                "# TYPE a histogram\na 1\n# EOF\n",
-                2,
-                "a sample without the ending that its type has",
-            ),
-            (
-                "untyped",
-                "# TYPE a untyped\n# EOF\n",
-                1,
-                "TYPE takes a name and counter, gauge, histogram, gaugehistogram, stateset, info, summary or unknown",
-            ),
-            (
-                "TYPE twice",
-                "# TYPE a gauge\n# TYPE a gauge\n# EOF\n",
-                2,
-                twice,
-            ),
-            ("HELP twice", "# HELP a x\n# HELP a x\n# EOF\n", 2, twice),
-            (
-                "HELP late",
-                "# TYPE a gauge\na 1\n# HELP a x\n# EOF\n",
-                3,
-                after,
-            ),
-            (
-                "TYPE for an untyped sample",
-                "a 1\n# TYPE a gauge\n# EOF\n",
-                2,
-                after,
-            ),
-            ("interleaved", "a 1\nb 1\na 2\n# EOF\n", 3, again),
-            (
-                "its head alone comes again",
-                "# TYPE a gauge\nb 1\n# HELP a x\n# EOF\n",
+                "its head comes again",
+                "# TYPE a gauge\nb 1\n# HELP a x\n",
                 3,
                 again,
             ),
             (
                 "a stray sample",
-                "# TYPE a counter\na_total 1\nb 1\na_created 1\n# EOF\n",
+                "# TYPE a counter\na_total 1\nb 1\na_created 1\n",
                 4,
-                "a sample away from its family",
+                stray,
             ),
             (
                 "two families, one name",
-                "a_total 1\n# TYPE a counter\n# EOF\n",
+                "a_total 1\n# TYPE a counter\n",
                 2,
-                "a sample of this family would have the name of another family",
+                clash,
             ),
-            (
-                "UNIT",
-                "# UNIT a_bytes seconds\n# EOF\n",
-                1,
-                "UNIT is not what the family's name ends in",
-            ),
-            (
-                "UNIT within a word",
-                "# UNIT abytes bytes\n# EOF\n",
-                1,
-                "UNIT is not what the family's name ends in",
-            ),
-            (
-                "no name",
-                "# TYPE 1 gauge\n# EOF\n",
-                1,
-                "HELP, TYPE or UNIT without a metric name",
-            ),
-            (
-                "HELP of nothing",
-                "# HELP a\n# EOF\n",
-                1,
-                "HELP without a blank behind the name",
-            ),
-            ("two blanks", "a  1\n# EOF\n", 1, value),
-            (
-                "a blank at the end",
-                "a 1 \n# EOF\n",
-                1,
-                "the timestamp is not a number of seconds",
-            ),
-            ("a carriage return", "a 1\r\n# EOF\n", 1, value),
-            ("a blank before braces", "a {} 1\n# EOF\n", 1, value),
+        ]);
+    }
+
+    #[test]
+    fn openmetrics_has_one_blank_where_there_is_one() {
+        let value = "the value is not a number";
+        let time = "the timestamp is not a number of seconds";
+        check_all(&[
+            ("two blanks", "a  1\n", 1, value),
+            ("a blank at the end", "a 1 \n", 1, time),
+            ("a carriage return", "a 1\r\n", 1, value),
+            ("a blank before braces", "a {} 1\n", 1, value),
             (
                 "a comma at the end",
-                "a{b=\"c\",} 1\n# EOF\n",
+                "a{b=\"c\",} 1\n",
                 1,
                 "a comma behind the last label",
             ),
             (
                 "a blank in braces",
-                "a{b=\"c\", d=\"e\"} 1\n# EOF\n",
+                "a{b=\"c\", d=\"e\"} 1\n",
                 1,
                 "not a label name",
             ),
-            (
-                "an endless time",
-                "a 1 +Inf\n# EOF\n",
-                1,
-                "the timestamp is not a number of seconds",
-            ),
-            (
-                "an exemplar of a gauge",
-                "# TYPE a gauge\na 1 # {} 1\n# EOF\n",
-                2,
-                place,
-            ),
-            (
-                "of a sum",
-                "# TYPE a histogram\na_sum 1 # {} 1\n# EOF\n",
-                2,
-                place,
-            ),
-            ("of no type", "a_total 1 # {} 1\n# EOF\n", 1, place),
+            ("an endless time", "a 1 +Inf\n", 1, time),
+        ]);
+    }
+
+    #[test]
+    fn openmetrics_exemplars_have_their_place_and_their_bound() {
+        let place = "an exemplar on neither a counter nor a bucket";
+        check_all(&[
+            ("of a gauge", "# TYPE a gauge\na 1 # {} 1\n", 2, place),
+            ("of a sum", "# TYPE a histogram\na_sum 1 # {} 1\n", 2, place),
+            ("of no type", "a_total 1 # {} 1\n", 1, place),
             (
                 "without braces",
-                "a 1 # 1\n# EOF\n",
+                "a 1 # 1\n",
                 1,
                 "an exemplar without braces",
             ),
             (
                 "without a value",
-                "a 1 # {}\n# EOF\n",
+                "a 1 # {}\n",
                 1,
                 "an exemplar without a value",
             ),
-        ] {
-            check_open(rule, text, line, reason);
-        }
+        ]);
         let exemplar = |chars: usize| {
             let value = "\u{e9}".repeat(chars - 1);
             format!("# TYPE a counter\na_total 1 # {{b=\"{value}\"}} 1\n# EOF\n")
