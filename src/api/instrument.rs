@@ -1,17 +1,17 @@
 //! The telemetry of a request, around whatever its handler does.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::fault::Failure;
 use super::routes::{ROUTES, Route};
+use super::series::RequestSeries;
 use super::{Fault, Services, panics};
-use crate::dogstatsd::{CountHandle, TimingHandle};
 use crate::log::{Level, Record, Value};
-use crate::prometheus::{Counter, Exemplar, Histogram};
+use crate::prometheus::Exemplar;
 use crate::server::{Found, Method, Reply, Request, Router, Serve};
 use crate::trace::web::{client_ip, header_value, push_url};
 use crate::trace::{self, Entry, EntryOptions};
@@ -21,8 +21,7 @@ use crate::trace::{self, Entry, EntryOptions};
 pub struct Api {
     services: Arc<Services>,
     router: Router<Place>,
-    /// A list for each route, and one for requests without.
-    series: Vec<RwLock<Vec<Series>>>,
+    series: RequestSeries,
 }
 
 /// A route, and which of [`ROUTES`] it is.
@@ -30,19 +29,6 @@ pub struct Api {
 struct Place {
     route: &'static Route,
     at: usize,
-}
-
-/// Method, route and status: all three from small fixed sets.
-type SeriesKey = (&'static str, &'static str, u16);
-
-/// What one kind of request feeds, looked up once.
-#[derive(Debug)]
-struct Series {
-    key: SeriesKey,
-    requests: Option<CountHandle>,
-    duration: Option<TimingHandle>,
-    count: Counter,
-    latency: Histogram,
 }
 
 /// A request that no route takes is shown under this name; its path is not, for anybody can make one up.
@@ -61,7 +47,7 @@ impl Api {
         Api {
             services,
             router,
-            series: (0..=ROUTES.len()).map(|_| RwLock::default()).collect(),
+            series: RequestSeries::for_routes(ROUTES.len()),
         }
     }
 
@@ -98,7 +84,6 @@ impl Api {
         }
         let took_ns = services.clock.mono_ns().saturating_sub(started_ns);
         services.families.in_flight.add(-1.0);
-        let at = found.map_or(ROUTES.len(), |found| found.target.at);
         let (trace_id, span_id) = match entry.is_kept() {
             true => entry.ids(),
             false => (0, 0),
@@ -108,7 +93,8 @@ impl Api {
             span_id,
             unix_ms: services.clock.unix_ns() / 1_000_000,
         };
-        self.record(at, (method, route, status), (took_ns, &exemplar));
+        let place = (found.map(|found| found.target.at), (method, route, status));
+        self.series.record(services, place, (took_ns, &exemplar));
         let seen = Seen {
             request,
             url: &url,
@@ -184,22 +170,6 @@ impl Api {
         let bytes_max = path_at + CLIENT_TEXT_BYTES_MAX;
         text.truncate(text.floor_char_boundary(bytes_max));
         Url { text, path_at }
-    }
-
-    fn record(&self, at: usize, key: SeriesKey, took: (u64, &Exemplar)) {
-        let list = &self.series[at];
-        let known = list.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.iter().find(|series| series.key == key) {
-            return series.record(took);
-        }
-        drop(known);
-        // Made before the lock is taken: the same words give the same series, should another be first.
-        let fresh = Series::new(&self.services, key);
-        fresh.record(took);
-        let mut all = list.write().unwrap_or_else(PoisonError::into_inner);
-        if all.iter().all(|series| series.key != key) {
-            all.push(fresh);
-        }
     }
 }
 
@@ -282,46 +252,6 @@ fn status_text(status: u16) -> std::borrow::Cow<'static, str> {
     match status {
         200 => "200".into(),
         other => other.to_string().into(),
-    }
-}
-
-impl Series {
-    fn new(services: &Services, key: SeriesKey) -> Series {
-        let (method, route, status) = key;
-        let code = status.to_string();
-        let tags = [
-            ("method", method),
-            ("route", route),
-            ("status", code.as_str()),
-        ];
-        Series {
-            key,
-            requests: services
-                .statsd
-                .count_handle("testapi.request_count", &tags)
-                .ok(),
-            duration: services
-                .statsd
-                .timing_handle("testapi.request.duration", &tags[..2])
-                .ok(),
-            count: services
-                .families
-                .count
-                .with(&[method, route, &code])
-                .clone(),
-            latency: services.families.latency.with(&[method, route]).clone(),
-        }
-    }
-
-    fn record(&self, (took_ns, exemplar): (u64, &Exemplar)) {
-        if let Some(requests) = &self.requests {
-            requests.add(1);
-        }
-        if let Some(duration) = &self.duration {
-            duration.record(Duration::from_nanos(took_ns));
-        }
-        self.count.inc();
-        self.latency.observe_with(took_ns as f64 / 1e9, exemplar);
     }
 }
 

@@ -18,6 +18,7 @@ mod instrument;
 mod panics;
 mod routes;
 mod segment;
+mod series;
 mod services;
 
 pub use fault::{Fault, Refusal};
