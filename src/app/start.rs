@@ -48,8 +48,8 @@ fn start_with(
     let metrics_guard = process::start(&registry, clock.clone()).map_err(Error::Thread)?;
     let families = RequestFamilies::register(&registry)
         .and_then(|families| {
-            let (version, env) = (identity.version.as_str(), identity.env.as_str());
-            let pairs = [("version", version), ("env", env)];
+            // Not env: the Agent sets a tag of that name itself.
+            let pairs = [("version", identity.version.as_str())];
             registry.info("testapi_build", "What is running.", &pairs)?;
             registry.expose_itself()?;
             Ok(families)
