@@ -31,9 +31,8 @@ pub(crate) fn check(bytes: &[u8]) -> bool {
         quantiles: &[0.5],
     };
     let waited = registry.summary("waited", help, spec).expect("a good name");
-    registry
-        .info("known", help, &[("help", help)])
-        .expect("a good name");
+    // Refused where no format can write it, and then it is not there.
+    let _ = registry.info("known", help, &[("help", help)]);
     hits.with(&["a neighbour"]).add(7);
     for (at, value) in values.iter().enumerate() {
         hits.with(&[value]).inc();
@@ -44,6 +43,10 @@ pub(crate) fn check(bytes: &[u8]) -> bool {
         };
         took.with(&[value]).observe_with(at as f64, &exemplar);
         waited.with(&[value]).observe(0.0);
+        for odd in [-1.0, -0.0, 5e-324, f64::MAX, f64::NAN] {
+            took.with(&[value]).observe(odd);
+            waited.with(&[value]).observe(odd);
+        }
     }
     let text = page(&registry, Format::Text);
     let openmetrics = page(&registry, Format::OpenMetrics);

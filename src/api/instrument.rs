@@ -11,7 +11,7 @@ use super::routes::{ROUTES, Route};
 use super::series::RequestSeries;
 use super::{Fault, Services, panics};
 use crate::log::{Level, Record, Value};
-use crate::prometheus::Exemplar;
+use crate::prometheus::{Exemplar, Gauge};
 use crate::server::{Found, Method, Reply, Request, Router, Serve};
 use crate::trace::web::{client_ip, header_value, push_url};
 use crate::trace::{self, Entry, EntryOptions};
@@ -55,7 +55,7 @@ impl Api {
         let services = &*self.services;
         let route = found.map_or(NO_ROUTE, |found| found.pattern);
         let method = method_word(request.method());
-        services.families.in_flight.add(1.0);
+        let in_flight = InFlight::enter(&services.families.in_flight);
         let url = self.url(request);
         let mut entry = self.enter(request, (method, route), &url.text);
         // Not before the span's own start: no line or metric says that a request took longer than its span.
@@ -83,7 +83,7 @@ impl Api {
             }
         }
         let took_ns = services.clock.mono_ns().saturating_sub(started_ns);
-        services.families.in_flight.add(-1.0);
+        drop(in_flight);
         let (trace_id, span_id) = match entry.is_kept() {
             true => entry.ids(),
             false => (0, 0),
@@ -252,6 +252,22 @@ fn status_text(status: u16) -> std::borrow::Cow<'static, str> {
     match status {
         200 => "200".into(),
         other => other.to_string().into(),
+    }
+}
+
+/// One request more in the gauge, until dropped.
+struct InFlight<'a>(&'a Gauge);
+
+impl InFlight<'_> {
+    fn enter(gauge: &Gauge) -> InFlight<'_> {
+        gauge.add(1.0);
+        InFlight(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.add(-1.0);
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) const BOUNDS_MAX: usize = 100;
 /// `count` bounds, the first `start`, each `factor` times the one before: as fine below as above.
 ///
 /// # Errors
-/// [`Error::Bounds`] unless `start` is over 0, `factor` over 1 and all bounds are finite and at most 100.
+/// [`Error::Bounds`] unless `start` is over 0, `factor` over 1, no bound over 1e290 and there are at most 100.
 pub fn exponential_bounds(start: f64, factor: f64, count: usize) -> Result<Vec<f64>, Error> {
     let good = start > 0.0 && factor > 1.0 && count <= BOUNDS_MAX;
     let bounds = (0..count).map(|n| start * factor.powi(i32::try_from(n).unwrap_or(i32::MAX)));
@@ -21,7 +21,7 @@ pub fn exponential_bounds(start: f64, factor: f64, count: usize) -> Result<Vec<f
 /// `count` bounds, the first `start`, each `width` over the one before.
 ///
 /// # Errors
-/// [`Error::Bounds`] unless `width` is over 0 and all bounds are finite and at most 100.
+/// [`Error::Bounds`] unless `start` is at least 0, `width` over 0 and there are at most 100 bounds.
 pub fn linear_bounds(start: f64, width: f64, count: usize) -> Result<Vec<f64>, Error> {
     let good = width > 0.0 && count <= BOUNDS_MAX;
     let bounds = (0..count).map(|n| start + width * n as f64);
@@ -31,10 +31,17 @@ pub fn linear_bounds(start: f64, width: f64, count: usize) -> Result<Vec<f64>, E
         .ok_or_else(|| Error::Bounds(name()))
 }
 
-/// Finite, ascending, and not too many.
+/// Below zero a histogram has no sum that OpenMetrics allows; above, a sum of many would not be finite.
+pub(super) fn is_observable(value: f64) -> bool {
+    const LARGEST: f64 = 1e290;
+    (0.0..=LARGEST).contains(&value)
+}
+
+/// Of values that are observed, ascending, and not too many.
 pub(super) fn are_good(bounds: &[f64]) -> bool {
-    let finite = bounds.iter().all(|bound| bound.is_finite());
-    finite && bounds.is_sorted_by(|a, b| a < b) && bounds.len() <= BOUNDS_MAX
+    bounds.iter().all(|bound| is_observable(*bound))
+        && bounds.is_sorted_by(|a, b| a < b)
+        && bounds.len() <= BOUNDS_MAX
 }
 
 #[cfg(test)]
@@ -48,10 +55,7 @@ mod tests {
             bounds(exponential_bounds(0.5, 2.0, 4)),
             Ok(vec![0.5, 1.0, 2.0, 4.0])
         );
-        assert_eq!(
-            bounds(linear_bounds(-1.0, 0.5, 3)),
-            Ok(vec![-1.0, -0.5, 0.0])
-        );
+        assert_eq!(bounds(linear_bounds(0.0, 0.5, 3)), Ok(vec![0.0, 0.5, 1.0]));
         assert_eq!(bounds(exponential_bounds(1.0, 2.0, 0)), Ok(vec![]));
         assert_eq!(
             bounds(linear_bounds(0.0, 1.0, BOUNDS_MAX)).map(|all| all.len()),
@@ -64,6 +68,8 @@ mod tests {
             exponential_bounds(1.0, 1e99, 9),
             exponential_bounds(1.0, 2.0, BOUNDS_MAX + 1),
             linear_bounds(0.0, 0.0, 3),
+            linear_bounds(-1.0, 0.5, 3),
+            linear_bounds(1e289, 1.0, 3),
             linear_bounds(1e300, 1.0, 3),
             linear_bounds(f64::INFINITY, 1.0, 1),
             linear_bounds(0.0, 1.0, BOUNDS_MAX + 1),
@@ -73,7 +79,7 @@ mod tests {
         let error = exponential_bounds(0.0, 2.0, 3).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "bounds of exponential_bounds(0, 2, 3): must be finite, ascending and at most 100"
+            "bounds of exponential_bounds(0, 2, 3): must be from 0 to 1e290, ascending and at most 100"
         );
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::bounds::BOUNDS_MAX;
+use super::name::{LABELS_MAX, NAME_BYTES_MAX};
 
 /// Why a family was not registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not a metric name.
+    /// Not a metric name, or one that is nothing but its ending.
     Name(String),
     /// A name whose end says that it is of another kind.
     Ending {
@@ -19,6 +20,15 @@ pub enum Error {
     },
     /// Not a label name, or a reserved one.
     Label {
+        /// The family.
+        family: String,
+        /// The label.
+        label: String,
+    },
+    /// Too many labels.
+    Labels(String),
+    /// A value of an info that no format can write, or that is too long.
+    LabelValue {
         /// The family.
         family: String,
         /// The label.
@@ -38,7 +48,7 @@ pub enum Error {
         /// The name that both would write.
         name: String,
     },
-    /// Bounds that do not ascend, are not finite, or are too many.
+    /// Bounds that do not ascend, are below zero or not finite, or are too many.
     Bounds(String),
     /// Quantiles that do not ascend, are not from 0 to 1, or are too many.
     Quantiles(String),
@@ -50,7 +60,8 @@ impl fmt::Display for Error {
             Error::Name(name) => {
                 write!(
                     f,
-                    "metric name {name:?}: must match [a-zA-Z_:][a-zA-Z0-9_:]*"
+                    "metric name {name:?}: must match [a-zA-Z_:][a-zA-Z0-9_:]* and have at most \
+                     {NAME_BYTES_MAX} bytes"
                 )
             }
             Error::Ending { family, ending } => {
@@ -62,7 +73,12 @@ impl fmt::Display for Error {
             Error::Label { family, label } => write!(
                 f,
                 "label {label:?} of {family}: must match [a-zA-Z_][a-zA-Z0-9_]*, \
-                 not begin with __ and not be le or quantile"
+                 not begin with __, not be le or quantile and have at most {NAME_BYTES_MAX} bytes"
+            ),
+            Error::Labels(family) => write!(f, "labels of {family}: at most {LABELS_MAX}"),
+            Error::LabelValue { family, label } => write!(
+                f,
+                "value of label {label:?} of {family}: at most 1,024 bytes, and no line break but the line feed"
             ),
             Error::LabelTwice { family, label } => {
                 write!(f, "label {label:?} of {family}: named twice")
@@ -72,7 +88,7 @@ impl fmt::Display for Error {
             }
             Error::Bounds(family) => write!(
                 f,
-                "bounds of {family}: must be finite, ascending and at most {BOUNDS_MAX}"
+                "bounds of {family}: must be from 0 to 1e290, ascending and at most {BOUNDS_MAX}"
             ),
             Error::Quantiles(family) => write!(
                 f,
@@ -93,7 +109,7 @@ mod tests {
         let rows = [
             (
                 Error::Name("é".into()),
-                "metric name \"é\": must match [a-zA-Z_:][a-zA-Z0-9_:]*",
+                "metric name \"é\": must match [a-zA-Z_:][a-zA-Z0-9_:]* and have at most 200 bytes",
             ),
             (
                 Error::Ending {
@@ -104,7 +120,7 @@ mod tests {
             ),
             (
                 Error::Bounds("h".into()),
-                "bounds of h: must be finite, ascending and at most 100",
+                "bounds of h: must be from 0 to 1e290, ascending and at most 100",
             ),
             (
                 Error::Quantiles("s".into()),

@@ -89,7 +89,7 @@ impl Slot {
     }
 }
 
-/// ` # {trace_id="..",span_id=".."} value seconds`. Names and values are 61 characters at most, of 128.
+/// ` # {trace_id="..",span_id=".."} value seconds`. Names and values are 63 characters at most, of 128.
 pub(super) fn push_exemplar(out: &mut Vec<u8>, value: f64, exemplar: &Exemplar) {
     out.extend_from_slice(b" # {trace_id=\"");
     push_hex(out, &exemplar.trace_id.to_be_bytes());

@@ -1,7 +1,7 @@
 //! A family: one name, its label names, and the series that its label values have made.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::format::Format;
@@ -72,6 +72,9 @@ pub(super) struct Counts {
 
 /// A longer label value makes no series of its own.
 const LABEL_VALUE_BYTES_MAX: usize = 1_024;
+/// What the lines of a family take without their values: long labels in many lines would else make a page of
+/// hundreds of megabytes.
+const FAMILY_BYTES_MAX: usize = 16 << 20;
 
 struct Core<M> {
     base: String,
@@ -82,6 +85,8 @@ struct Core<M> {
     series: Table<Arc<Series<M>>>,
     overflow: OnceLock<Arc<Series<M>>>,
     refused: AtomicU64,
+    /// Of the lines of all series, without their values; changed by who adds.
+    bytes: AtomicUsize,
     /// Made since the last page.
     fresh: Mutex<Vec<Arc<Series<M>>>>,
     /// By label values, for a page that never changes its order.
@@ -116,6 +121,7 @@ impl<M: Metric> Family<M> {
             series: Table::new(labels),
             overflow: OnceLock::new(),
             refused: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
             fresh: Mutex::default(),
             sorted: Mutex::default(),
         }));
@@ -130,9 +136,9 @@ impl<M: Metric> Family<M> {
     /// takes no lock and no allocation; keep a clone of what is used often.
     ///
     /// Values that cannot have a series of their own share one, whose every label is `overflow`:
-    /// when the family is full, when there are too many or too few of them, when one is longer
-    /// than 1,024 bytes or holds a line break that the format cannot escape. Each such call is
-    /// counted, see [`Family::refused`].
+    /// when the family is full (of series, or its lines have 16 MiB), when there are too many or too few of them,
+    /// when one is longer than 1,024 bytes or holds a line break that the format cannot escape. Each such call
+    /// is counted, see [`Family::refused`].
     #[inline]
     pub fn with(&self, values: &[&str]) -> &M {
         match self.0.series.find(values) {
@@ -144,6 +150,11 @@ impl<M: Metric> Family<M> {
     /// How many calls of [`Family::with`] were answered with the overflow series.
     pub fn refused(&self) -> u64 {
         self.0.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether these values can have a series, as far as their texts go.
+    pub(super) fn takes(&self, values: &[&str]) -> bool {
+        self.0.fits(values)
     }
 
     pub(super) fn exposed(&self) -> Arc<dyn Expose> {
@@ -177,24 +188,25 @@ impl<M: Metric> Core<M> {
     }
 
     fn fits(&self, values: &[&str]) -> bool {
-        let plain = |value: &&str| {
-            value.len() <= LABEL_VALUE_BYTES_MAX && !value.chars().any(text::breaks_lines)
-        };
-        values.len() == self.labels.len() && values.iter().all(plain)
+        values.len() == self.labels.len() && values.iter().all(|value| is_writable(value))
     }
 
     fn refuse(&self) -> &M {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        let values = || vec!["overflow"; self.labels.len()];
-        let find = || self.add(&values(), usize::MAX).cloned();
-        let lone = || Arc::new(self.series_of(&values()));
-        &self
-            .overflow
-            .get_or_init(|| find().unwrap_or_else(lone))
-            .metric
+        let make = || {
+            let values = vec!["overflow"; self.labels.len()];
+            let added = self.add(&values, usize::MAX).cloned();
+            added.unwrap_or_else(|| {
+                // No slot is left on its path: found here, and by nobody who asks for it by name.
+                let series = Arc::new(self.series_of(&values));
+                lock(&self.fresh).push(series.clone());
+                series
+            })
+        };
+        &self.overflow.get_or_init(make).metric
     }
 
-    /// Finds or makes a series, unless the family holds `series_max` already.
+    /// Finds or makes a series, unless the family holds `series_max` already or its lines are too long.
     fn add(&self, values: &[&str], series_max: usize) -> Option<&Arc<Series<M>>> {
         let mut adding = self.series.adding();
         if let Some(found) = self.series.find(values) {
@@ -203,7 +215,13 @@ impl<M: Metric> Core<M> {
         if adding.count() >= series_max {
             return None;
         }
-        let added = adding.add(values, Arc::new(self.series_of(values)))?;
+        let series = self.series_of(values);
+        let bytes = self.bytes.load(Ordering::Relaxed) + series.prefixes.bytes();
+        if bytes > FAMILY_BYTES_MAX && series_max < usize::MAX {
+            return None;
+        }
+        let added = adding.add(values, Arc::new(series))?;
+        self.bytes.store(bytes, Ordering::Relaxed);
         lock(&self.fresh).push(added.clone());
         Some(added)
     }
@@ -261,13 +279,18 @@ impl<M: Metric> Expose for Core<M> {
     }
 }
 
+/// Whether a value can stand in a label of a series of its own.
+pub(super) fn is_writable(value: &str) -> bool {
+    value.len() <= LABEL_VALUE_BYTES_MAX && !value.chars().any(text::breaks_lines)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Counter, Options, Registry};
+    use super::super::{Counter, HistogramSpec, Options, Registry};
     use super::*;
 
     fn page(registry: &Registry) -> String {
@@ -358,6 +381,30 @@ mod tests {
             assert_eq!(family.refused(), refused, "{rule}");
             assert_eq!(registry.stats().series, 1, "{rule}");
         }
+    }
+
+    #[test]
+    fn a_family_of_long_lines_is_full_before_its_page_is_huge() {
+        let registry = Registry::new();
+        let spec = HistogramSpec {
+            labels: &["a", "b", "c"],
+            bounds: &[1.0; 0],
+        };
+        let family = registry.histogram("h", "H.", spec).unwrap();
+        let quotes = "\"".repeat(1_000);
+        for n in 0..2_000 {
+            family
+                .with(&[&quotes, &quotes, &n.to_string()])
+                .observe(1.0);
+        }
+        let length = page(&registry).len();
+        assert!(
+            (FAMILY_BYTES_MAX - 40_000..FAMILY_BYTES_MAX + 40_000).contains(&length),
+            "{length}"
+        );
+        let own = family.refused();
+        assert_eq!(registry.stats().series + own, 2_001);
+        assert_eq!(family.with(&["overflow"; 3]).count(), own);
     }
 
     #[test]

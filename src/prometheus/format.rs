@@ -29,8 +29,8 @@ impl Format {
 
     /// The format that the values of a request's `Accept` headers prefer, and the `Content-Type` that says so.
     ///
-    /// OpenMetrics is for those alone who name it, and rather have it than text; whoever names neither, or
-    /// both alike, gets text. So nobody meets an exemplar who did not ask for one: the Agent's older check
+    /// OpenMetrics is for those alone who name it, and like nothing better; whoever names neither, or both alike,
+    /// gets text. So nobody meets an exemplar who did not ask for one: the Agent's older check
     /// stumbles over it.
     ///
     /// ```
@@ -41,20 +41,18 @@ impl Format {
     /// assert_eq!(Format::negotiate(["text/html, */*"]).0, Format::Text);
     /// ```
     pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>) -> (Format, &'static str) {
-        let mut wanted = Wanted::default();
+        let mut weights = Weights::default();
         for header in accept {
-            header.split(',').for_each(|range| wanted.note(range));
+            header.split(',').for_each(|range| weights.note(range));
         }
-        let text = wanted
-            .text
-            .or(wanted.any_text)
-            .or(wanted.anything)
-            .unwrap_or(0);
-        let (one, zero) = (
-            wanted.openmetrics_1.unwrap_or(0),
-            wanted.openmetrics_0.unwrap_or(0),
-        );
-        match one.max(zero) > text {
+        let of = |weight: Option<u16>| weight.unwrap_or(0);
+        let (one, zero) = (of(weights.openmetrics_1), of(weights.openmetrics_0));
+        let openmetrics = match weights.text {
+            Some(text) => one.max(zero) > text,
+            // Whoever names OpenMetrics and would take anything has named what it is for.
+            None => one.max(zero) >= of(weights.any_text.or(weights.anything)).max(1),
+        };
+        match openmetrics {
             true if one >= zero => (Format::OpenMetrics, OPENMETRICS_1),
             true => (Format::OpenMetrics, OPENMETRICS_0),
             false => (Format::Text, TEXT),
@@ -64,7 +62,7 @@ impl Format {
 
 /// The weights of what was named, in thousandths; of what was named twice the higher.
 #[derive(Default)]
-struct Wanted {
+struct Weights {
     text: Option<u16>,
     any_text: Option<u16>,
     anything: Option<u16>,
@@ -72,7 +70,7 @@ struct Wanted {
     openmetrics_0: Option<u16>,
 }
 
-impl Wanted {
+impl Weights {
     /// A range that is no format of ours changes nothing.
     fn note(&mut self, range: &str) {
         let mut parts = range.split(';').map(str::trim);
@@ -125,7 +123,7 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_scraper_gets_what_it_prefers() {
         const OM: &str = "application/openmetrics-text";
-        let rows: [(&str, &[&str], &str); 26] = [
+        let rows: [(&str, &[&str], &str); 27] = [
             ("no header", &[], TEXT),
             ("an empty one", &[""], TEXT),
             ("the Agent's check", &["text/plain"], TEXT),
@@ -163,6 +161,11 @@ mod tests {
                 TEXT,
             ),
             ("curl", &["*/*"], TEXT),
+            (
+                "OpenMetrics or anything",
+                &["application/openmetrics-text, */*"],
+                OPENMETRICS_1,
+            ),
             ("OpenMetrics alone", &[OM], OPENMETRICS_1),
             (
                 "in any case, with any spaces",

@@ -1,12 +1,14 @@
 //! Histograms with bounds that are known beforehand.
 //!
 //! Invariant: a scrape never shows torn counts. `_count` is not a number of its own but the sum of
-//! the buckets as they were read, so buckets are cumulative and `+Inf` equals `_count`.
+//! the buckets as they were read, so buckets are cumulative and `+Inf` equals `_count`. `_sum` is read after
+//! them and may hold observations that were made meanwhile.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::bounds::is_observable;
 use super::exemplar::{Exemplar, Slot, push_exemplar};
 use super::family::{Metric, Page, Shape};
 use super::format::Format;
@@ -32,8 +34,8 @@ const BUCKETS: usize = 1;
 impl Histogram {
     /// Counts one observation in the first bucket whose bound is not below it.
     ///
-    /// What is not finite is ignored and counted in [`Stats`](super::Stats): one NaN or infinity
-    /// would spoil the sum for the life of the process.
+    /// What is below zero, over 1e290 or not finite is ignored and counted in [`Stats`](super::Stats): it would
+    /// spoil the sum for the life of the process.
     #[inline]
     pub fn observe(&self, value: f64) {
         self.count_in(value);
@@ -51,7 +53,7 @@ impl Histogram {
     #[inline]
     fn count_in(&self, value: f64) -> Option<usize> {
         let inner = &*self.0;
-        if !value.is_finite() {
+        if !is_observable(value) {
             inner.shape.ignored.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -176,7 +178,7 @@ mod tests {
             ("a bound is inclusive", &[1.0, 2.0], 1.0, 0),
             ("just over a bound", &[1.0, 2.0], 1.0 + f64::EPSILON, 1),
             ("over the last", &[1.0, 2.0], 2.5, 2),
-            ("negative bounds", &[-1.0, 0.0], -0.5, 1),
+            ("zero", &[0.0, 1.0], 0.0, 0),
             ("many bounds, on one", &many, 20.0, 20),
             ("many bounds, over all", &many, 1e9, 40),
         ];
@@ -186,14 +188,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_ignored_and_counted() {
+    fn what_has_no_place_in_a_sum_is_ignored_and_counted() {
         let registry = Registry::new();
         let histogram = histogram(&registry, &[1.0]);
-        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.5] {
+        let ignored = [
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            -0.1,
+            f64::MIN,
+            f64::MAX,
+            1.1e290,
+        ];
+        let taken = [0.5, 0.0, -0.0, 5e-324];
+        for value in ignored.into_iter().chain(taken) {
             histogram.observe_with(value, &Exemplar::default());
         }
-        assert_eq!((histogram.count(), histogram.sum()), (1, 0.5));
-        assert_eq!(registry.stats().observations_ignored, 3);
+        assert_eq!((histogram.count(), histogram.sum()), (4, 0.5));
+        assert_eq!(registry.stats().observations_ignored, 7);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! `_created` lines: Datadog's check would send each as a count of 1.7e9.
 //!
 //! Invariant: whatever the label values are, the page parses, stays bounded, and a histogram's
-//! buckets add up to its count. A thread that counts waits for nobody.
+//! buckets add up to its count. Counters, gauges and histograms never wait, a summary only while it is read.
 //!
 //! ```
 //! use testapi::prometheus::{Format, HistogramSpec, Registry};

@@ -25,17 +25,27 @@ pub(super) fn claims(base: &str, kind: Kind) -> Vec<String> {
     kind.claims().iter().map(claim).collect()
 }
 
-pub(super) fn check(base: &str, kind: Kind, labels: &[&str]) -> Result<(), Error> {
+/// Of a metric or a label.
+pub(super) const NAME_BYTES_MAX: usize = 200;
+/// Of one family; each is part of each line.
+pub(super) const LABELS_MAX: usize = 30;
+
+/// `name` is what the caller said.
+pub(super) fn check(name: &str, kind: Kind, labels: &[&str]) -> Result<(), Error> {
+    let base = base(name, kind);
     if !is_name(base, ":_") {
-        return Err(Error::Name(base.to_string()));
+        return Err(Error::Name(name.to_string()));
     }
     let misleads = |(ending, _): &&(&str, Kind)| base.ends_with(ending);
     if let Some((ending, _)) = ENDINGS.iter().find(misleads) {
-        let family = [base, kind.suffix()].concat();
+        let family = name.to_string();
         return Err(Error::Ending { family, ending });
     }
+    if labels.len() > LABELS_MAX {
+        return Err(Error::Labels(name.to_string()));
+    }
     for (at, &label) in labels.iter().enumerate() {
-        let (family, named) = (base.to_string(), label.to_string());
+        let (family, named) = (name.to_string(), label.to_string());
         if !is_name(label, "_") || label.starts_with("__") || matches!(label, "le" | "quantile") {
             return Err(Error::Label {
                 family,
@@ -54,7 +64,8 @@ pub(super) fn check(base: &str, kind: Kind, labels: &[&str]) -> Result<(), Error
 
 fn is_name(name: &str, signs: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphabetic() || signs.contains(c);
-    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
+    let fits = name.len() <= NAME_BYTES_MAX;
+    fits && name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -63,7 +74,16 @@ mod tests {
 
     #[test]
     fn names_and_labels_are_checked() {
-        let rows: [(&str, &str, &[&str], bool); 21] = [
+        let (longest, longer) = ("x".repeat(200), "x".repeat(201));
+        let many: Vec<String> = (0..=LABELS_MAX).map(|n| format!("l{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let rows: [(&str, &str, &[&str], bool); 27] = [
+            ("the longest name", &longest, &[], true),
+            ("a byte longer", &longer, &[], false),
+            ("the longest label", "a", &[&longest], true),
+            ("a byte longer", "a", &[&longer], false),
+            ("the most labels", "a", &many[1..], true),
+            ("one more", "a", &many, false),
             ("a plain name", "a", &[], true),
             ("colons in names", "a:b_1", &[], true),
             ("the empty name", "", &[], false),
@@ -90,6 +110,13 @@ mod tests {
             let outcome = check(name, Kind::Gauge, labels);
             assert_eq!(outcome.is_ok(), good, "{rule}: {outcome:?}");
         }
+    }
+
+    #[test]
+    fn errors_have_the_name_that_was_given() {
+        let said = |name, kind| check(name, kind, &[]).unwrap_err().to_string();
+        assert!(said("_total", Kind::Counter).starts_with("metric name \"_total\": "));
+        assert!(said("x_info", Kind::Counter).starts_with("metric name x_info: _info at its end"));
     }
 
     #[test]

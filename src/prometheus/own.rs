@@ -53,19 +53,17 @@ impl Own {
     }
 
     /// Reads what the page is about to show.
-    pub(super) fn look<'a>(&self, families: impl Iterator<Item = &'a dyn Expose>) {
-        let (mut series, mut ignored) = (0, 0);
-        for family in families {
-            let counts = family.count();
-            series += counts.series;
-            ignored += counts.ignored;
-            if counts.refused > 0 {
-                let name = family.name();
-                self.refused.with(&[name]).set(counts.refused as f64);
+    pub(super) fn look<'a>(&self, families: impl Iterator<Item = &'a dyn Expose> + Clone) {
+        let ignored: u64 = families.clone().map(|family| family.count().ignored).sum();
+        self.ignored.rise_to(ignored as f64);
+        for family in families.clone() {
+            let refused = family.count().refused;
+            if refused > 0 {
+                self.refused.with(&[family.name()]).rise_to(refused as f64);
             }
         }
+        let series: u64 = families.map(|family| family.count().series).sum();
         self.series.set(series as f64);
-        self.ignored.set(ignored as f64);
     }
 
     /// What the next page shows of this one.

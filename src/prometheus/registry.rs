@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::bounds;
-use super::family::{Expose, Family, Head, Metric, Page, Shape};
+use super::family::{self, Expose, Family, Head, Metric, Page, Shape};
 use super::format::Format;
 use super::histogram::Histogram;
 use super::kind::Kind;
@@ -33,7 +33,7 @@ pub type SummaryFamily = Family<Summary>;
 /// What holds for all families.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Series of one family; further label values share the series `overflow`.
+    /// Series of one family, at least 1; further label values share the series `overflow`.
     pub series_max: usize,
     /// Tells a summary how old an observation is.
     pub clock: Clock,
@@ -79,11 +79,16 @@ pub struct Stats {
     pub observations_ignored: u64,
 }
 
+/// A buffer that may be kept though four times too large.
+const PAGE_SPARE_BYTES: usize = 1 << 20;
+
 struct Inner {
     /// A page is written from what it was at its begin; registering does not wait for it.
     families: RwLock<Arc<Families>>,
     options: Options,
     own: OnceLock<Own>,
+    /// Whether `own` was asked for.
+    exposing: Mutex<bool>,
     /// The buffer of the last page.
     spare: Mutex<Vec<u8>>,
 }
@@ -107,6 +112,7 @@ impl Registry {
             families: RwLock::default(),
             options,
             own: OnceLock::new(),
+            exposing: Mutex::default(),
             spare: Mutex::default(),
         }))
     }
@@ -169,37 +175,51 @@ impl Registry {
     /// [`Error`] names what is wrong with the name or the labels.
     pub fn info(&self, name: &str, help: &str, pairs: &[(&str, &str)]) -> Result<(), Error> {
         let (labels, values): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
-        let family: GaugeFamily = self.register((name, help, Kind::Info), &labels, &[])?;
+        let family: GaugeFamily = self.made((name, help, Kind::Info), &labels, (&[], 1))?;
+        if !family.takes(&values) {
+            let bad = pairs.iter().find(|(_, value)| !family::is_writable(value));
+            let label = bad.map_or("", |(label, _)| label).to_string();
+            let family = name.to_string();
+            return Err(Error::LabelValue { family, label });
+        }
         family.with(&values).set(1.0);
-        Ok(())
+        self.insert((name, Kind::Info), family.exposed())
     }
 
-    /// A counter that is read elsewhere, or has fractions: whoever sets it sees to it that it only rises.
+    /// A counter that is read elsewhere, or has fractions: whoever sets it sees to it that it only rises, and that
+    /// its label sets are few.
     pub(super) fn read_counter(
         &self,
         name: &str,
         help: &str,
         labels: &[&str],
     ) -> Result<GaugeFamily, Error> {
-        self.register((name, help, Kind::Counter), labels, &[])
+        let family = self.made((name, help, Kind::Counter), labels, (&[], usize::MAX))?;
+        self.insert((name, Kind::Counter), family.exposed())?;
+        Ok(family)
     }
 
     /// Registers series about the page itself: `exposition_duration_seconds`, `exposition_size_bytes`,
     /// `exposition_series`, `exposition_series_refused_total{family}` and
-    /// `exposition_observations_ignored_total`. A second call changes nothing.
+    /// `exposition_observations_ignored_total`. A second call changes nothing, whatever came of the first.
     ///
     /// # Errors
     /// [`Error::Taken`] when a family has one of these names.
     pub fn expose_itself(&self) -> Result<(), Error> {
-        if self.0.own.get().is_none() {
-            let own = Own::register(self)?;
-            let _ = self.0.own.set(own);
+        let mut exposing = self
+            .0
+            .exposing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !*exposing {
+            *exposing = true;
+            let _ = self.0.own.set(Own::register(self)?);
         }
         Ok(())
     }
 
-    /// Appends the page: families by name, series by label values, the same order every time. Whoever
-    /// counts meanwhile does not wait.
+    /// Appends the page: families by name, series by label values, the same order every time. Counters, gauges and
+    /// histograms do not wait for it; a summary waits while it is read, a new series while it is put in order.
     pub fn render(&self, format: Format, out: &mut Vec<u8>) {
         let inner = &*self.0;
         let (start, started_ns) = (out.len(), inner.options.clock.mono_ns());
@@ -229,6 +249,10 @@ impl Registry {
         page.clear();
         self.render(format, &mut page);
         let result = read(&page);
+        // What one large page took is not kept for ever.
+        if page.capacity() > PAGE_SPARE_BYTES && page.capacity() / 4 > page.len() {
+            page = Vec::new();
+        }
         *spare() = page;
         result
     }
@@ -262,8 +286,37 @@ impl Registry {
         labels: &[&str],
         bounds: &[f64],
     ) -> Result<Family<M>, Error> {
+        let series_max = self.0.options.series_max.max(1);
+        let family = self.made((name, help, kind), labels, (bounds, series_max))?;
+        self.insert((name, kind), family.exposed())?;
+        Ok(family)
+    }
+
+    /// A family that no page has yet.
+    fn made<M: Metric>(
+        &self,
+        (name, help, kind): (&str, &str, Kind),
+        labels: &[&str],
+        (bounds, series_max): (&[f64], usize),
+    ) -> Result<Family<M>, Error> {
+        name::check(name, kind, labels)?;
+        let head = Head {
+            base: name::base(name, kind).to_string(),
+            help: help.to_string(),
+            labels: labels.iter().map(ToString::to_string).collect(),
+            series_max,
+        };
+        let shape = Shape {
+            kind,
+            bounds: bounds.into(),
+            ignored: AtomicU64::new(0),
+            clock: self.0.options.clock.clone(),
+        };
+        Ok(Family::new(head, shape))
+    }
+
+    fn insert(&self, (name, kind): (&str, Kind), family: Arc<dyn Expose>) -> Result<(), Error> {
         let base = name::base(name, kind);
-        name::check(base, kind, labels)?;
         let claims = name::claims(base, kind);
         let families = self.0.families.write();
         let mut families = families.unwrap_or_else(PoisonError::into_inner);
@@ -273,24 +326,11 @@ impl Registry {
                 name: taken.clone(),
             });
         }
-        let head = Head {
-            base: base.to_string(),
-            help: help.to_string(),
-            labels: labels.iter().map(ToString::to_string).collect(),
-            series_max: self.0.options.series_max,
-        };
-        let shape = Shape {
-            kind,
-            bounds: bounds.into(),
-            ignored: AtomicU64::new(0),
-            clock: self.0.options.clock.clone(),
-        };
-        let family = Family::new(head, shape);
         let families = Arc::make_mut(&mut families);
         families.claimed.extend(claims);
         let shown = [base, kind.suffix()].concat();
-        families.by_name.insert(shown, family.exposed());
-        Ok(family)
+        families.by_name.insert(shown, family);
+        Ok(())
     }
 }
 
@@ -405,13 +445,12 @@ mod tests {
     fn bounds_and_quantiles_are_checked() {
         let most: Vec<f64> = (0..100).map(|n| f64::from(n) / 100.0).collect();
         let too_many: Vec<f64> = (0..=100).map(|n| f64::from(n) / 200.0).collect();
-        let rows: [(&str, &[f64], bool, bool); 10] = [
+        let rows: [(&str, &[f64], bool, bool); 11] = [
             ("none: only +Inf", &[], true, true),
             ("one", &[0.0], true, true),
             ("the most", &most, true, true),
             ("one more", &too_many, false, false),
             ("over one is no share", &[0.5, 1.1], true, false),
-            ("nor is under zero", &[-0.1, 0.5], true, false),
             ("equal", &[1.0, 1.0], false, false),
             ("descending", &[1.0, 0.5], false, false),
             ("NaN", &[f64::NAN], false, false),
@@ -421,6 +460,8 @@ mod tests {
                 false,
                 false,
             ),
+            ("below zero there is no sum", &[-1.0, 1.0], false, false),
+            ("nor beyond what adds up", &[1.0, 1e291], false, false),
         ];
         for (rule, bounds, histogram, summary) in rows {
             let labels = &[];
@@ -486,6 +527,23 @@ mod tests {
     }
 
     #[test]
+    fn an_info_is_one_from_the_start_or_refused() {
+        let registry = Registry::new();
+        let long = "x".repeat(1_025);
+        for (label, value) in [("a", "1\r2"), ("b", long.as_str())] {
+            let error = registry.info("i", "I.", &[("version", "1"), (label, value)]);
+            let refused = Error::LabelValue {
+                family: "i".to_string(),
+                label: label.to_string(),
+            };
+            assert_eq!(error, Err(refused));
+        }
+        assert_eq!(page(&registry, Format::Text), "");
+        registry.info("i", "I.", &[("version", "1\n2")]).unwrap();
+        assert!(page(&registry, Format::Text).ends_with("i_info{version=\"1\\n2\"} 1\n"));
+    }
+
+    #[test]
     fn the_page_tells_of_itself() {
         let (clock, _hand) = Clock::manual(0);
         let registry = Registry::with(Options {
@@ -493,9 +551,12 @@ mod tests {
             clock,
         });
         let family = registry.counter("c", "C.", &["x"]).unwrap();
+        let other = registry.counter("d", "D.", &["x"]).unwrap();
         for value in ["1", "2", "3"] {
             family.with(&[value]).inc();
+            other.with(&[value]).inc();
         }
+        other.with(&["4"]).inc();
         registry.expose_itself().unwrap();
         registry.expose_itself().unwrap();
         let first = page(&registry, Format::Text).len();
@@ -504,6 +565,7 @@ mod tests {
         for line in [
             "exposition_duration_seconds_count 1",
             "exposition_series_refused_total{family=\"c\"} 2",
+            "exposition_series_refused_total{family=\"d\"} 3",
             "exposition_observations_ignored_total 0",
             "# TYPE exposition_series_refused_total counter",
             size.as_str(),

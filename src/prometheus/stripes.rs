@@ -104,13 +104,18 @@ fn take_stripe() -> usize {
         }
     }
     thread_local!(static LEAVE: Cell<Option<Leave>> = const { Cell::new(None) });
-    let all = LIVING.iter().take(stripe_count()).enumerate();
-    let fewest = all.min_by_key(|(_, living)| living.load(Ordering::Relaxed));
-    let stripe = fewest.map_or(0, |(at, _)| at);
-    LIVING[stripe].fetch_add(1, Ordering::Relaxed);
+    let stripe = take_fewest(&LIVING[..stripe_count()]);
     // A thread that is ending already keeps its place on the count: one thread too many there.
     let _ = LEAVE.try_with(|leave| leave.set(Some(Leave(stripe))));
     stripe
+}
+
+fn take_fewest(living: &[AtomicUsize]) -> usize {
+    let all = living.iter().enumerate();
+    let fewest = all.min_by_key(|(_, living)| living.load(Ordering::Relaxed));
+    let place = fewest.map_or(0, |(at, _)| at);
+    living[place].fetch_add(1, Ordering::Relaxed);
+    place
 }
 
 /// Twice as many as can write at once: a pool has more threads than the machine has cores, and two that
@@ -158,17 +163,30 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_its_stripe() {
-        let barrier = Barrier::new(2);
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    let first = stripe();
-                    barrier.wait();
-                    assert!(first == stripe() && first < stripe_count());
-                });
-            }
+    fn a_place_is_taken_where_the_fewest_are() {
+        let living: [AtomicUsize; 3] = [2, 1, 1].map(AtomicUsize::new);
+        assert_eq!([(); 3].map(|()| take_fewest(&living)), [1, 2, 0]);
+        let read = living.each_ref().map(|place| place.load(Ordering::Relaxed));
+        assert_eq!(read, [3, 2, 2]);
+    }
+
+    #[test]
+    fn threads_that_live_together_are_spread_and_keep_their_stripes() {
+        let count = stripe_count();
+        let barrier = Barrier::new(count);
+        let alive = || {
+            let first = stripe();
+            barrier.wait();
+            assert_eq!(first, stripe());
+            barrier.wait();
+            first
+        };
+        let seen: std::collections::BTreeSet<usize> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(alive)).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+            joined.collect()
         });
+        assert!(seen.len() > 1 && seen.last() < Some(&count), "{seen:?}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ const GROWTH: usize = 8;
 const LEVELS: usize = 5;
 /// Slots looked at on each level. Few: a level that is half full sends the rest to the next.
 const PROBES: usize = 3;
+/// And on the last, which has no next.
+const LAST_PROBES: usize = 64;
 
 type Level<V> = Box<[OnceLock<(u64, V)>]>;
 
@@ -53,8 +55,8 @@ impl<V: Keyed> Table<V> {
     #[inline(always)]
     pub(super) fn find(&self, words: &[&str]) -> Option<&V> {
         let wanted = Wanted::new(words, &self.seeds);
-        for level in &self.levels {
-            for slot in path(wanted.hash, level.get()?) {
+        for (at, level) in self.levels.iter().enumerate() {
+            for slot in path(wanted.hash, at, level.get()?) {
                 let (held, value) = slot.get()?;
                 if *held == wanted.hash && value.is(&wanted) {
                     return Some(value);
@@ -84,7 +86,7 @@ impl<'a, V: Keyed> Adding<'a, V> {
         for (at, level) in self.table.levels.iter().enumerate() {
             let slots = self.table.first_slots * GROWTH.pow(at as u32);
             let level = level.get_or_init(|| (0..slots).map(|_| OnceLock::new()).collect());
-            if let Some(free) = path(hash, level).find(|slot| slot.get().is_none()) {
+            if let Some(free) = path(hash, at, level).find(|slot| slot.get().is_none()) {
                 *self.count += 1;
                 return Some(&free.get_or_init(|| (hash, value)).1);
             }
@@ -95,10 +97,15 @@ impl<'a, V: Keyed> Adding<'a, V> {
 
 /// The slots where a hash may be, in the order in which they are filled.
 #[inline(always)]
-fn path<S>(hash: u64, level: &[S]) -> impl Iterator<Item = &S> {
+fn path<S>(hash: u64, at: usize, level: &[S]) -> impl Iterator<Item = &S> {
     let mask = level.len() - 1;
     let start = hash as usize;
-    (0..PROBES).map(move |step| &level[start.wrapping_add(step) & mask])
+    let probes = if at == LEVELS - 1 {
+        LAST_PROBES
+    } else {
+        PROBES
+    };
+    (0..probes).map(move |step| &level[start.wrapping_add(step) & mask])
 }
 
 #[cfg(test)]

@@ -141,6 +141,10 @@ impl Prefixes {
         }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The finished prefixes, in the order of the lines.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &*self.bytes;

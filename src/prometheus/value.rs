@@ -68,6 +68,11 @@ impl Gauge {
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
 
+    /// Sets the value unless it is higher already. Neither may be negative: then their bits are in their order.
+    pub(super) fn rise_to(&self, value: f64) {
+        self.0.fetch_max(value.to_bits(), Ordering::Relaxed);
+    }
+
     /// Adds `delta`, which may be negative.
     #[inline]
     pub fn add(&self, delta: f64) {

@@ -39,7 +39,7 @@ impl Gists {
     #[inline(always)]
     fn note(&mut self, at: usize, word: &str) -> [u64; 2] {
         self.reads[at] = reads(word.as_bytes());
-        self.lengths = self.lengths << 16 | word.len() as u64 & 0xffff;
+        self.lengths = self.lengths << 16 | word.len().min(0xffff) as u64;
         self.reads[at]
     }
 }
@@ -93,7 +93,7 @@ fn folded(a: u64, b: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Drawn at random, so that nobody can make words that meet.
+/// Drawn at random, so that words that meet cannot be made beforehand.
 pub(super) struct Seeds {
     state: RandomState,
     first: u64,
@@ -151,7 +151,9 @@ mod tests {
             "a long word, too long for two reads",
             "a long word, tOO long for two reads",
         ];
-        let rows: [(&str, &[&str], &[&str], bool); 13] = [
+        let longest = "a".repeat(65_537);
+        let nuls = "\0".repeat(65_536);
+        let rows: [(&str, &[&str], &[&str], bool); 15] = [
             ("none", &[], &[], true),
             ("one of nothing is not none", &[""], &[], false),
             ("the same", &["a", "bc"], &["a", "bc"], true),
@@ -168,6 +170,8 @@ mod tests {
                 &long[1..],
                 false,
             ),
+            ("a length that begins anew", &["a"], &[&longest], false),
+            ("of nothing and of NULs", &[""], &[&nuls], false),
             (
                 "many",
                 &["a", "b", "c", "d", "e"],

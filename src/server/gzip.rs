@@ -7,7 +7,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Whether the values of a request's `Accept-Encoding` headers allow gzip.
+/// Whether the values of a request's `Accept-Encoding` headers allow gzip, and like nothing plain better.
 ///
 /// ```
 /// use testapi::server::gzip;
@@ -17,30 +17,38 @@ use flate2::write::GzEncoder;
 /// assert!(!gzip::is_accepted([]));
 /// ```
 pub fn is_accepted<'a>(accept: impl IntoIterator<Item = &'a str>) -> bool {
-    let (mut named, mut any) = (None, None);
+    let (mut gzip, mut identity, mut any) = (None, None, None);
     for coding in accept.into_iter().flat_map(|header| header.split(',')) {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let wanted = !is_zero(weight);
-        match name.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => named = Some(named.unwrap_or(true) && wanted),
-            "*" => any = Some(wanted),
-            _ => {}
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("").to_ascii_lowercase();
+        let place = match name.as_str() {
+            "gzip" | "x-gzip" => &mut gzip,
+            "identity" => &mut identity,
+            "*" => &mut any,
+            _ => continue,
+        };
+        // Of what is named twice the lower weight holds.
+        if let Some(weight) = weight(parts) {
+            *place = Some(place.map_or(weight, |held: f32| held.min(weight)));
         }
     }
-    named.or(any).unwrap_or(false)
+    let gzip = gzip.or(any).unwrap_or(0.0);
+    gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
 }
 
-/// `q=0` with any number of zeros behind its point.
-fn is_zero(weight: &str) -> bool {
-    let Some((name, value)) = weight.split_once('=') else {
-        return false;
+/// The value of `q`, 1 where it is not said; none where it is not a weight.
+fn weight<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<f32> {
+    let pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+    let mut weights = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    let Some((_, value)) = weights.next() else {
+        return Some(1.0);
     };
     let value = value.trim();
-    let zeros = value
-        .strip_prefix('0')
-        .map(|rest| rest.strip_prefix('.').unwrap_or(rest));
-    name.trim().eq_ignore_ascii_case("q")
-        && zeros.is_some_and(|rest| rest.bytes().all(|b| b == b'0'))
+    let plain = value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let weight: f32 = value.parse().ok()?;
+    (plain && (0.0..=1.0).contains(&weight)).then_some(weight)
 }
 
 /// Packs a body: fast rather than small, since who waits for it is near as a rule.
@@ -57,7 +65,7 @@ mod tests {
 
     #[test]
     fn gzip_is_for_those_who_ask() {
-        let rows: [(&str, &[&str], bool); 14] = [
+        let rows: [(&str, &[&str], bool); 22] = [
             ("no header", &[], false),
             ("an empty one: as it is", &[""], false),
             ("gzip", &["gzip"], true),
@@ -72,6 +80,14 @@ mod tests {
             ("a little is enough", &["gzip;q=0.001"], true),
             ("in the second header", &["br", "gzip"], true),
             ("another parameter", &["gzip;level=0"], true),
+            ("refused behind another parameter", &["gzip;x=1;q=0"], false),
+            ("and before one", &["gzip;q=0;x=1"], false),
+            ("plain is preferred", &["identity;q=1, gzip;q=0.1"], false),
+            ("both alike", &["identity, gzip"], true),
+            ("a weight that is none", &["gzip;q=2"], false),
+            ("nor is this", &["gzip;q=-1, gzip;q="], false),
+            ("any, and none", &["*, *;q=0"], false),
+            ("none, and any", &["*;q=0, *"], false),
         ];
         for (rule, accept, expected) in rows {
             assert_eq!(is_accepted(accept.iter().copied()), expected, "{rule}");
