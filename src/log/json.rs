@@ -7,8 +7,11 @@ use std::cell::Cell;
 
 use chrono::{DateTime, Datelike, Timelike};
 
-use super::record::{Record, Value};
-use super::text::{escaped_len, push_scalar, push_stack, push_string, push_text};
+use super::record::{Level, Record, Value};
+use super::text::{
+    escaped_len, push_hex, push_i64, push_name, push_scalar, push_stack, push_string, push_text,
+    push_u64, push_value, two_digits,
+};
 use crate::identity::Identity;
 
 /// No line is longer, its line feed included. Intake takes 1 MB, but the Agent and container
@@ -26,12 +29,12 @@ impl Static {
     /// Takes service, env and version; empty ones leave their keys out.
     pub fn new(identity: &Identity) -> Static {
         let mut source = Vec::new();
-        push_identity(&mut source, ",\"service\":", &identity.service);
+        push_identity(&mut source, b",\"service\":", &identity.service);
         source.extend_from_slice(b",\"ddsource\":\"rust\"");
         let mut unified = Vec::new();
-        push_identity(&mut unified, ",\"dd.service\":", &identity.service);
-        push_identity(&mut unified, ",\"dd.env\":", &identity.env);
-        push_identity(&mut unified, ",\"dd.version\":", &identity.version);
+        push_identity(&mut unified, b",\"dd.service\":", &identity.service);
+        push_identity(&mut unified, b",\"dd.env\":", &identity.env);
+        push_identity(&mut unified, b",\"dd.version\":", &identity.version);
         Static { source, unified }
     }
 }
@@ -47,7 +50,9 @@ pub fn encode(out: &mut Vec<u8>, stamp_unix_ns: u64, fixed: &Static, record: &Re
         record,
     };
     let start = out.len();
-    if raw_bytes(record) <= LINE_BYTES_MAX {
+    let raw = raw_bytes(record);
+    if raw <= LINE_BYTES_MAX {
+        out.reserve(raw + 1024);
         line.write(out, &WHOLE);
         if out.len() - start <= LINE_BYTES_MAX {
             return;
@@ -56,6 +61,21 @@ pub fn encode(out: &mut Vec<u8>, stamp_unix_ns: u64, fixed: &Static, record: &Re
     }
     line.write_cut(out);
 }
+
+/// The level of a line that was encoded here: its status stands at one place in every line, and no two
+/// begin alike.
+pub(super) fn level_of(line: &[u8]) -> Level {
+    match line.get(STATUS_AT) {
+        Some(b'd') => Level::Debug,
+        Some(b'w') => Level::Warn,
+        Some(b'e') => Level::Error,
+        Some(b'c') => Level::Critical,
+        _ => Level::Info,
+    }
+}
+
+/// Behind `{"timestamp":"2026-11-22T10:48:22.616Z","status":"`.
+const STATUS_AT: usize = 50;
 
 /// Escaped bytes that parts of a line may take.
 struct Room {
@@ -109,13 +129,21 @@ impl Line<'_> {
         let record = self.record;
         out.extend_from_slice(b"{\"timestamp\":\"");
         push_stamp(out, self.stamp_unix_ns);
-        out.extend_from_slice(b"\",\"status\":\"");
-        out.extend_from_slice(record.level.status().as_bytes());
-        out.extend_from_slice(b"\",\"message\":");
+        out.extend_from_slice(match record.level {
+            Level::Debug => b"\",\"status\":\"debug\",\"message\":",
+            Level::Info => b"\",\"status\":\"info\",\"message\":",
+            Level::Warn => b"\",\"status\":\"warn\",\"message\":",
+            Level::Error => b"\",\"status\":\"error\",\"message\":",
+            Level::Critical => b"\",\"status\":\"critical\",\"message\":",
+        });
         push_text(out, record.message, room.message);
         out.extend_from_slice(&self.fixed.source);
-        push_named(out, ",\"logger.name\":", record.logger, room.name);
-        push_named(out, ",\"logger.thread_name\":", record.thread, room.name);
+        if !record.logger.is_empty() {
+            push_value(out, b",\"logger.name\":", record.logger, room.name);
+        }
+        if !record.thread.is_empty() {
+            push_value(out, b",\"logger.thread_name\":", record.thread, room.name);
+        }
         push_ids(out, record);
         out.extend_from_slice(&self.fixed.unified);
         let all = push_fields(out, record.fields, room.fields);
@@ -146,28 +174,18 @@ impl Line<'_> {
 
 /// What is over the limit before it is escaped is not encoded in whole first: that bounds memory.
 fn raw_bytes(record: &Record<'_>) -> usize {
-    let fields = record
-        .fields
-        .iter()
-        .take(FIELDS_MAX)
-        .map(|(name, value)| match value {
-            Value::Str(text) => name.len() + text.len(),
-            _ => name.len(),
-        });
-    let texts = [
-        Some(record.message),
-        Some(record.logger),
-        Some(record.thread),
-        record.error_kind,
-        record.error_message,
-        record.error_stack,
-    ];
-    texts
-        .iter()
-        .flatten()
-        .map(|text| text.len())
-        .chain(fields)
-        .sum()
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    let mut bytes = record.message.len() + record.logger.len() + record.thread.len();
+    bytes += length(record.error_kind);
+    bytes += length(record.error_message);
+    bytes += length(record.error_stack);
+    for (name, value) in record.fields.iter().take(FIELDS_MAX) {
+        bytes += name.len();
+        if let Value::Str(text) = value {
+            bytes += text.len();
+        }
+    }
+    bytes
 }
 
 thread_local! {
@@ -186,16 +204,22 @@ fn push_stamp(out: &mut Vec<u8>, unix_ns: u64) {
         text = second_text(second);
         SECOND.set((second, text));
     }
-    out.extend_from_slice(&text);
     let milliseconds = (unix_ns / 1_000_000 % 1_000) as u32;
-    let [a, b, c] = [milliseconds / 100, milliseconds / 10, milliseconds].map(digit);
-    out.extend_from_slice(&[b'.', a, b, c, b'Z']);
+    let [b, c] = two_digits(milliseconds);
+    let mut whole = [b'Z'; SECOND_BYTES + 5];
+    whole[..SECOND_BYTES].copy_from_slice(&text);
+    whole[SECOND_BYTES..SECOND_BYTES + 4].copy_from_slice(&[b'.', hundreds(milliseconds), b, c]);
+    out.extend_from_slice(&whole);
+}
+
+fn hundreds(milliseconds: u32) -> u8 {
+    two_digits(milliseconds / 100)[1]
 }
 
 fn second_text(second: u64) -> [u8; SECOND_BYTES] {
     let seconds = i64::try_from(second).expect("u64 nanoseconds / 10^9 fits i64");
     let stamp = DateTime::from_timestamp(seconds, 0).expect("u64 nanoseconds end in 2554");
-    let year = u32::try_from(stamp.year()).expect("not before 1970");
+    let year = stamp.year().unsigned_abs();
     let parts = [
         (0, year / 100),
         (2, year % 100),
@@ -207,13 +231,9 @@ fn second_text(second: u64) -> [u8; SECOND_BYTES] {
     ];
     let mut text = *b"0000-00-00T00:00:00";
     for (at, number) in parts {
-        text[at..at + 2].copy_from_slice(&[digit(number / 10), digit(number)]);
+        text[at..at + 2].copy_from_slice(&two_digits(number));
     }
     text
-}
-
-fn digit(number: u32) -> u8 {
-    b'0' + u8::try_from(number % 10).expect("one digit")
 }
 
 /// Decimal, save a 128-bit trace id, which is 32 hex digits; that is how the backend joins logs
@@ -222,77 +242,87 @@ fn push_ids(out: &mut Vec<u8>, record: &Record<'_>) {
     if record.trace_id != 0 {
         out.extend_from_slice(b",\"dd.trace_id\":\"");
         match u64::try_from(record.trace_id) {
-            Ok(low) => push_scalar(out, &low),
+            Ok(low) => push_u64(out, low),
             Err(_) => push_hex(out, record.trace_id),
         }
         out.push(b'"');
     }
     if record.span_id != 0 {
         out.extend_from_slice(b",\"dd.span_id\":\"");
-        push_scalar(out, &record.span_id);
+        push_u64(out, record.span_id);
         out.push(b'"');
     }
-}
-
-fn push_hex(out: &mut Vec<u8>, id: u128) {
-    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-    let mut text = [0; 32];
-    for (two, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(id.to_be_bytes()) {
-        *two = [digit(byte >> 4), digit(byte & 15)];
-    }
-    out.extend_from_slice(&text);
 }
 
 /// Returns whether all fields stand in the line in whole.
 fn push_fields(out: &mut Vec<u8>, fields: &[(&str, Value<'_>)], room: usize) -> bool {
     let start = out.len();
     let mut all = fields.len() <= FIELDS_MAX;
-    let prefixed = fields.iter().any(|(name, _)| name.starts_with(PREFIX));
+    // A bit for each length and beginning seen: what shares its bit with none is like none before it.
+    let (mut seen, mut prefixed) = (0_u64, false);
     for (at, (name, value)) in fields.iter().take(FIELDS_MAX).enumerate() {
-        if fields[..at]
-            .iter()
-            .any(|(before, _)| before == name || (prefixed && same_key(before, name)))
-        {
+        let bit = 1 << (likeness(name) % 64);
+        prefixed |= name.starts_with(PREFIX);
+        if (prefixed || seen & bit != 0) && stands_already(&fields[..at], name) {
             continue;
         }
-        let left = match room {
-            usize::MAX => usize::MAX,
-            room => room.saturating_sub(out.len() - start),
-        };
-        all &= push_field(out, (name, *value), left);
+        seen |= bit;
+        if room == usize::MAX {
+            push_field(out, name, *value);
+        } else {
+            let left = room.saturating_sub(out.len() - start);
+            all &= push_field_within(out, (name, *value), left);
+        }
     }
     all
 }
 
-fn push_field(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) -> bool {
-    /// A comma, a colon, four quotes, `extra.`, and the longest number.
-    const FRAME_BYTES_MAX: usize = 48;
-    let named = room == usize::MAX || escaped_len(name).saturating_add(FRAME_BYTES_MAX) <= room;
-    if !named {
-        return false;
-    }
-    let start = out.len();
-    out.push(b',');
-    let key = out.len();
-    push_string(out, name);
-    if is_ours(name) {
-        out.splice(key + 1..key + 1, PREFIX.bytes());
-    }
-    out.push(b':');
+fn likeness(name: &str) -> usize {
+    let (first, last) = (name.as_bytes().first(), name.as_bytes().last());
+    name.len() + usize::from(*first.unwrap_or(&0)) * 7 + usize::from(*last.unwrap_or(&0)) * 29
+}
+
+fn stands_already(before: &[(&str, Value<'_>)], name: &str) -> bool {
+    before
+        .iter()
+        .any(|(other, _)| *other == name || same_key(other, name))
+}
+
+#[inline]
+fn push_field(out: &mut Vec<u8>, name: &str, value: Value<'_>) {
+    push_field_name(out, name);
     match value {
-        Value::Str(text) => {
-            let left = match room {
-                usize::MAX => usize::MAX,
-                room => room.saturating_sub(out.len() - start + 2),
-            };
-            return push_text(out, text, left);
-        }
-        Value::U64(number) => push_scalar(out, &number),
-        Value::I64(number) => push_scalar(out, &number),
+        Value::Str(text) => push_string(out, text),
+        Value::U64(number) => push_u64(out, number),
+        Value::I64(number) => push_i64(out, number),
         Value::F64(number) => push_scalar(out, &number),
         Value::Bool(flag) => push_scalar(out, &flag),
     }
-    true
+}
+
+fn push_field_within(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) -> bool {
+    /// A comma, a colon, four quotes, `extra.`, and the longest number.
+    const FRAME_BYTES_MAX: usize = 48;
+    if escaped_len(name).saturating_add(FRAME_BYTES_MAX) > room {
+        return false;
+    }
+    let Value::Str(text) = value else {
+        push_field(out, name, value);
+        return true;
+    };
+    let start = out.len();
+    push_field_name(out, name);
+    push_text(out, text, room.saturating_sub(out.len() - start + 2))
+}
+
+#[inline]
+fn push_field_name(out: &mut Vec<u8>, name: &str) {
+    let start = out.len();
+    push_name(out, name);
+    if is_ours(name) {
+        // Behind the comma and the quote.
+        out.splice(start + 2..start + 2, PREFIX.bytes());
+    }
 }
 
 /// Whether two different field names become the same key.
@@ -301,36 +331,50 @@ fn same_key(one: &str, other: &str) -> bool {
     prefixed(one, other) || prefixed(other, one)
 }
 
+const OURS: [&str; 16] = [
+    "timestamp",
+    "status",
+    "message",
+    "service",
+    "ddsource",
+    "logger.name",
+    "logger.thread_name",
+    "dd.trace_id",
+    "dd.span_id",
+    "dd.service",
+    "dd.env",
+    "dd.version",
+    "error.kind",
+    "error.message",
+    "error.stack",
+    "truncated",
+];
+
+/// A bit for each first letter and for each length of our keys.
+const OURS_LIKE: (u64, u64) = {
+    let (mut letters, mut lengths, mut at) = (0, 0, 0);
+    while at < OURS.len() {
+        letters |= 1 << (OURS[at].as_bytes()[0] % 64);
+        lengths |= 1 << OURS[at].len();
+        at += 1;
+    }
+    (letters, lengths)
+};
+
+/// Few names are compared in whole: most of a program's own begin otherwise, or have another length.
 fn is_ours(name: &str) -> bool {
-    matches!(
-        name,
-        "timestamp"
-            | "status"
-            | "message"
-            | "service"
-            | "ddsource"
-            | "logger.name"
-            | "logger.thread_name"
-            | "dd.trace_id"
-            | "dd.span_id"
-            | "dd.service"
-            | "dd.env"
-            | "dd.version"
-            | "error.kind"
-            | "error.message"
-            | "error.stack"
-            | "truncated"
-    )
+    let (letters, lengths) = OURS_LIKE;
+    let first = *name.as_bytes().first().unwrap_or(&0);
+    let like = letters >> (first % 64) & lengths >> (name.len() % 64) & 1;
+    like == 1 && OURS.contains(&name)
 }
 
 fn push_error(out: &mut Vec<u8>, record: &Record<'_>, room: &Room) {
     if let Some(kind) = record.error_kind {
-        out.extend_from_slice(b",\"error.kind\":");
-        push_text(out, kind, room.error);
+        push_value(out, b",\"error.kind\":", kind, room.error);
     }
     if let Some(message) = record.error_message {
-        out.extend_from_slice(b",\"error.message\":");
-        push_text(out, message, room.error);
+        push_value(out, b",\"error.message\":", message, room.error);
     }
     if let Some(stack) = record.error_stack {
         out.extend_from_slice(b",\"error.stack\":");
@@ -338,26 +382,16 @@ fn push_error(out: &mut Vec<u8>, record: &Record<'_>, room: &Room) {
     }
 }
 
-fn push_identity(out: &mut Vec<u8>, key: &str, value: &str) {
+fn push_identity<const N: usize>(out: &mut Vec<u8>, key: &[u8; N], value: &str) {
     let end = value.char_indices().nth(IDENTITY_CHARS_MAX);
-    push_named(
-        out,
-        key,
-        &value[..end.map_or(value.len(), |(at, _)| at)],
-        usize::MAX,
-    );
-}
-
-fn push_named(out: &mut Vec<u8>, key: &str, text: &str, room: usize) {
-    if !text.is_empty() {
-        out.extend_from_slice(key.as_bytes());
-        push_text(out, text, room);
+    let value = &value[..end.map_or(value.len(), |(at, _)| at)];
+    if !value.is_empty() {
+        push_value(out, key, value, usize::MAX);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::super::text::GAP;
     use super::*;
     use proptest::prelude::*;
@@ -608,6 +642,18 @@ mod tests {
             "é".repeat(200)
         );
         assert_eq!(String::from_utf8(out).unwrap(), bytes);
+    }
+
+    #[test]
+    fn the_level_of_a_line_is_read_from_it() {
+        for stamp in [0, STAMP, u64::MAX] {
+            for level in Level::ALL {
+                let mut out = Vec::new();
+                encode(&mut out, stamp, &fixed(), &Record::new(level, ""));
+                assert_eq!(level_of(&out), level);
+            }
+        }
+        assert_eq!(level_of(b"no line"), Level::Info);
     }
 
     #[test]

@@ -29,15 +29,22 @@
 //! );
 //! ```
 
+mod counts;
 mod error;
 mod file;
+mod held;
 mod json;
+mod levels;
+mod logger;
 mod record;
+mod rotate;
 mod screen;
 mod sink;
 mod text;
 
 pub use error::Error;
 pub use json::{LINE_BYTES_MAX, Static, encode};
+pub use levels::ByLevel;
+pub use logger::{Logger, Options, Stats, start};
 pub use record::{Level, Record, Value};
-pub use sink::{Logger, Options, Stats, start};
+pub use rotate::Rotation;
