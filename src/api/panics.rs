@@ -1,20 +1,20 @@
 //! Panics: captured in the hook, where the stack still stands; told to the request that caused them.
 //!
 //! After `catch_unwind` the stack is gone, so the hook parks message, place and frames in a
-//! thread-local and the request's middleware picks them up. Panics of other threads go to stderr, at most
-//! one a second: the HTTP crate underneath panics once for each connection that is reset early, and
-//! a flood on stderr is a way to fill a disk.
+//! thread-local and the request's middleware picks them up. Panics of other threads are critical records, or
+//! go to stderr where no log takes them, at most one a second: the HTTP crate underneath panics once for each
+//! connection that is reset early, and a flood is a way to fill a disk.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
-use std::io::Write;
 use std::panic::{self, PanicHookInfo};
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fault::Failure;
 use super::frames;
 use crate::clock::Clock;
+use crate::log::{self, Level, Reader, Record, Stderr};
 use crate::worker::panic_text;
 
 thread_local! {
@@ -22,10 +22,13 @@ thread_local! {
     static CAUGHT: RefCell<Option<Failure>> = const { RefCell::new(None) };
 }
 
-/// Sets the hook, once a process; later calls do nothing.
-pub fn install() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| panic::set_hook(Box::new(on_panic)));
+static STDERR: OnceLock<Stderr> = OnceLock::new();
+
+/// Sets the hook, once a process; later calls do nothing. What the log does not take goes to this stderr.
+pub fn install(stderr: Stderr) {
+    if STDERR.set(stderr).is_ok() {
+        panic::set_hook(Box::new(on_panic));
+    }
 }
 
 fn on_panic(info: &PanicHookInfo<'_>) {
@@ -34,7 +37,7 @@ fn on_panic(info: &PanicHookInfo<'_>) {
         .map_or_else(String::new, ToString::to_string);
     let message = panic_text(info.payload());
     if !WATCHED.get() {
-        return print_sparsely(message, &place);
+        return tell_sparsely(message, &place);
     }
     let failure = Failure {
         status: 500,
@@ -60,7 +63,7 @@ pub(super) fn watch<R>(run: impl FnOnce() -> R) -> Result<R, Failure> {
     })
 }
 
-fn print_sparsely(message: &str, place: &str) {
+fn tell_sparsely(message: &str, place: &str) {
     static LAST_SECOND: AtomicU64 = AtomicU64::new(0);
     static SILENT: AtomicU64 = AtomicU64::new(0);
     let second = Clock::system().unix_ns() / 1_000_000_000;
@@ -68,26 +71,43 @@ fn print_sparsely(message: &str, place: &str) {
         SILENT.fetch_add(1, Ordering::Relaxed);
         return;
     }
-    let thread = std::thread::current();
     let silent = match SILENT.swap(0, Ordering::Relaxed) {
         0 => String::new(),
         count => format!(" (and {count} more since the last)"),
     };
+    let thread = std::thread::current();
     let name = thread.name().unwrap_or("unnamed");
-    // Written, not printed: a closed stderr must not panic inside a panic.
-    let _ = writeln!(
-        std::io::stderr(),
-        "thread {name} panicked at {place}: {message}{silent}"
-    );
+    let said = format!("thread {name} panicked at {place}: {message}{silent}");
+    let stack = frames::render(&Backtrace::force_capture());
+    tell(&Record {
+        logger: "testapi",
+        thread: name,
+        error_kind: Some("panic"),
+        error_message: Some(&format!("{message} ({place})")),
+        error_stack: Some(&stack),
+        ..Record::new(Level::Critical, &said)
+    });
+}
+
+/// To the log, which writes it at once; to stderr where it does not, and where a person looks on.
+fn tell(record: &Record<'_>) {
+    let logger = log::current().filter(|logger| logger.is_on(record.level));
+    let written = logger.is_some_and(|logger| logger.log_now(record).is_ok());
+    if let Some(stderr) = STDERR.get()
+        && (!written || stderr.reader() == Reader::Person)
+    {
+        stderr.say(record);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
 
     #[test]
     fn a_panic_comes_back_with_its_message_and_its_place() {
-        install();
+        install(Stderr::new(&Identity::default(), Clock::system()));
         let failure = watch(|| panic!("number {}", 7)).unwrap_err();
         assert_eq!((failure.status, failure.kind.as_str()), (500, "panic"));
         assert!(

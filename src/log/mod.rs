@@ -31,6 +31,7 @@
 
 mod counts;
 mod error;
+mod facade;
 mod file;
 mod held;
 mod json;
@@ -40,11 +41,14 @@ mod record;
 mod rotate;
 mod screen;
 mod sink;
+mod stderr;
 mod text;
 
 pub use error::Error;
+pub use facade::{Taken, current, install, uninstall};
 pub use json::{LINE_BYTES_MAX, Static, encode};
 pub use levels::ByLevel;
 pub use logger::{Logger, Options, Stats, start};
 pub use record::{Level, Record, Value};
 pub use rotate::Rotation;
+pub use stderr::{Reader, Stderr, speak};

@@ -7,3 +7,4 @@ mod descriptors;
 mod end_to_end;
 mod errors;
 mod gunicorn;
+mod libraries;

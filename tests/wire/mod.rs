@@ -7,6 +7,7 @@ mod dogstatsd;
 mod faults;
 mod gunicorn;
 mod log;
+mod log_libraries;
 mod prometheus;
 mod replay;
 mod rig;
