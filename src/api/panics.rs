@@ -64,14 +64,11 @@ pub(super) fn watch<R>(run: impl FnOnce() -> R) -> Result<R, Failure> {
 }
 
 fn tell_sparsely(message: &str, place: &str) {
-    static LAST_SECOND: AtomicU64 = AtomicU64::new(0);
-    static SILENT: AtomicU64 = AtomicU64::new(0);
-    let second = Clock::system().unix_ns() / 1_000_000_000;
-    if LAST_SECOND.swap(second, Ordering::Relaxed) == second {
-        SILENT.fetch_add(1, Ordering::Relaxed);
+    static SPARSE: Sparse = Sparse::new();
+    let Some(silent) = SPARSE.admit(Clock::system().unix_ns() / 1_000_000_000) else {
         return;
-    }
-    let silent = match SILENT.swap(0, Ordering::Relaxed) {
+    };
+    let silent = match silent {
         0 => String::new(),
         count => format!(" (and {count} more since the last)"),
     };
@@ -87,6 +84,30 @@ fn tell_sparsely(message: &str, place: &str) {
         error_stack: Some(&stack),
         ..Record::new(Level::Critical, &said)
     });
+}
+
+/// Lets one a second through, and counts the others.
+struct Sparse {
+    last_second: AtomicU64,
+    silent: AtomicU64,
+}
+
+impl Sparse {
+    const fn new() -> Sparse {
+        Sparse {
+            last_second: AtomicU64::new(0),
+            silent: AtomicU64::new(0),
+        }
+    }
+
+    /// How many were not let through since the last that was; `None` for one more of them.
+    fn admit(&self, second: u64) -> Option<u64> {
+        if self.last_second.swap(second, Ordering::Relaxed) == second {
+            self.silent.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.silent.swap(0, Ordering::Relaxed))
+    }
 }
 
 /// To the log, which writes it at once; to stderr where it does not, and where a person looks on.
@@ -116,5 +137,20 @@ mod tests {
             failure.message
         );
         assert_eq!(watch(|| 5), Ok(5));
+    }
+
+    #[test]
+    fn one_a_second_is_let_through_and_the_next_tells_of_the_others() {
+        let sparse = Sparse::new();
+        for (second, expected) in [
+            (1, Some(0)),
+            (1, None),
+            (1, None),
+            (2, Some(2)),
+            (3, Some(0)),
+            (3, None),
+        ] {
+            assert_eq!(sparse.admit(second), expected, "{second}");
+        }
     }
 }

@@ -8,3 +8,4 @@ mod end_to_end;
 mod errors;
 mod gunicorn;
 mod libraries;
+mod panics;
