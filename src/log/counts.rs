@@ -1,7 +1,7 @@
 //! What the callers, the worker and standard output count, and ask of one another.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::held::Lines;
 use super::levels::LevelCounters;
@@ -26,13 +26,34 @@ pub(super) struct Counts {
     /// Handed to the thread of standard output, and neither shown nor lost so far.
     pub(super) stdout_waiting: AtomicU64,
     pub(super) stdout_closed: AtomicBool,
-    /// Somebody has called the worker, and it has not come yet.
-    pub(super) called: AtomicBool,
+    /// Calls for the worker that it has not answered.
+    called: AtomicUsize,
     /// Somebody wants the file opened anew.
     pub(super) reopen: AtomicBool,
 }
 
+/// One call may be too late for a line, having been answered up to the point where the lines are taken; a
+/// second is not.
+const CALLS_MAX: usize = 2;
+
 impl Counts {
+    /// Whether the worker is to be called: what waits for one that is held up must not grow with every
+    /// record.
+    pub(super) fn may_call(&self) -> bool {
+        let more = |calls: usize| (calls < CALLS_MAX).then_some(calls + 1);
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        self.called.fetch_update(set, fetch, more).is_ok()
+    }
+
+    /// The worker has come.
+    pub(super) fn answer_call(&self) {
+        let less = |calls: usize| calls.checked_sub(1);
+        // Whoever waits for the answer calls without a count.
+        let _ = self
+            .called
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
     /// Where the lines of the output that is the measure stand.
     pub(super) fn store(&self, lines: Lines) {
         self.sent.store(lines.sent, Ordering::Relaxed);

@@ -254,10 +254,9 @@ impl Logger {
         offered
     }
 
-    /// Has the worker write at once. One call is enough until it comes: what waits for a worker that is held
-    /// up must not grow with every record.
+    /// Has the worker write at once.
     fn call(&self) {
-        if !self.shared.counts.called.swap(true, Ordering::AcqRel) {
+        if self.shared.counts.may_call() {
             // Nobody waits for the answer, so there is none in time.
             let _ = self.lines.flush(Duration::ZERO);
         }
@@ -281,7 +280,7 @@ struct Shared {
     counts: Arc<Counts>,
 }
 
-fn start_with(
+pub(super) fn start_with(
     options: Options,
     stdout: Option<Stream>,
     identity: &Identity,

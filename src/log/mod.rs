@@ -32,6 +32,8 @@
 mod counts;
 mod error;
 mod facade;
+#[cfg(test)]
+mod faults;
 mod file;
 mod held;
 mod json;

@@ -48,8 +48,6 @@ impl Carrier for Sink {
     type Load = Vec<u8>;
 
     fn carry(&mut self, lines: &mut Vec<u8>) {
-        // First of all: who calls from now on is called for.
-        self.counts.called.store(false, Ordering::Release);
         this_thread_writes();
         let count = count_lines(lines);
         self.counts.held.fetch_add(count, Ordering::Relaxed);
@@ -57,6 +55,9 @@ impl Carrier for Sink {
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
+        if why == Why::Asked {
+            self.counts.answer_call();
+        }
         if let Some(beside) = &mut self.beside {
             beside.show(&self.fresh);
         }

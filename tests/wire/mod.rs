@@ -8,6 +8,7 @@ mod faults;
 mod gunicorn;
 mod log;
 mod log_libraries;
+mod log_rotation;
 mod prometheus;
 mod replay;
 mod rig;
