@@ -7,5 +7,6 @@ mod descriptors;
 mod end_to_end;
 mod errors;
 mod gunicorn;
+mod hangup;
 mod libraries;
 mod panics;

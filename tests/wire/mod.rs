@@ -7,6 +7,7 @@ mod dogstatsd;
 mod faults;
 mod gunicorn;
 mod log;
+mod log_hostile;
 mod log_libraries;
 mod log_rotation;
 mod prometheus;
