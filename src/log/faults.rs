@@ -344,10 +344,11 @@ fn while_nobody_reads_standard_output_each_level_has_its_reach() {
     assert_eq!(dropped.total(), 5);
 
     // Somebody reads after all: everything comes, and what did not is told.
-    let seen = thread::spawn(move || {
+    let seen = thread::Builder::new().spawn(move || {
         let lines = BufReader::new(reader).lines().map(Result::unwrap);
         lines.map(|line| json(&line)).collect::<Vec<Json>>()
     });
+    let seen = seen.unwrap();
     logger.flush(DEADLINE).unwrap();
     assert!(guard.stop(DEADLINE).joined);
     let ledger = balanced(&logger);

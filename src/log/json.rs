@@ -7,10 +7,11 @@ use std::cell::Cell;
 
 use chrono::{DateTime, Datelike, Timelike};
 
+use super::pen::Pen;
 use super::record::{Level, Record, Value};
 use super::text::{
-    escaped_len, push_hex, push_i64, push_name, push_scalar, push_stack, push_string, push_text,
-    push_u64, push_value, two_digits,
+    escaped_len, push_f64, push_hex, push_i64, push_name, push_scalar, push_stack, push_string,
+    push_text, push_u64, two_digits,
 };
 use crate::identity::Identity;
 
@@ -28,15 +29,30 @@ pub struct Static {
 impl Static {
     /// Takes service, env and version; empty ones leave their keys out.
     pub fn new(identity: &Identity) -> Static {
-        let mut source = Vec::new();
-        push_identity(&mut source, b",\"service\":", &identity.service);
-        source.extend_from_slice(b",\"ddsource\":\"rust\"");
-        let mut unified = Vec::new();
-        push_identity(&mut unified, b",\"dd.service\":", &identity.service);
-        push_identity(&mut unified, b",\"dd.env\":", &identity.env);
-        push_identity(&mut unified, b",\"dd.version\":", &identity.version);
-        Static { source, unified }
+        let source = [("service", identity.service.as_str()), ("ddsource", "rust")];
+        let unified = [
+            ("dd.service", identity.service.as_str()),
+            ("dd.env", identity.env.as_str()),
+            ("dd.version", identity.version.as_str()),
+        ];
+        Static {
+            source: pairs_of(&source),
+            unified: pairs_of(&unified),
+        }
     }
+}
+
+fn pairs_of(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut room = vec![0; pairs.len() * (IDENTITY_CHARS_MAX * 6 + 32)];
+    let mut out = Pen::new(&mut room);
+    for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        let end = value.char_indices().nth(IDENTITY_CHARS_MAX);
+        push_name(&mut out, key);
+        push_string(&mut out, &value[..end.map_or(value.len(), |(at, _)| at)]);
+    }
+    let length = out.at();
+    room.truncate(length);
+    room
 }
 
 /// Appends one line. Keys stand in a fixed order and none twice.
@@ -44,23 +60,44 @@ impl Static {
 /// A line over [`LINE_BYTES_MAX`] is cut inside its fields and says `"truncated":true`: first the
 /// stack, which keeps head and tail, then the message, then what else is longer than its share.
 pub fn encode(out: &mut Vec<u8>, stamp_unix_ns: u64, fixed: &Static, record: &Record<'_>) {
+    let mut room = Vec::new();
+    out.extend_from_slice(encode_in(&mut room, stamp_unix_ns, fixed, record));
+}
+
+/// Encodes one line at the start of `room`, which grows as it must and is kept for the next line.
+pub(super) fn encode_in<'a>(
+    room: &'a mut Vec<u8>,
+    stamp_unix_ns: u64,
+    fixed: &Static,
+    record: &Record<'_>,
+) -> &'a [u8] {
     let line = Line {
         stamp_unix_ns,
         fixed,
         record,
     };
-    let start = out.len();
-    let raw = raw_bytes(record);
-    if raw <= LINE_BYTES_MAX {
-        out.reserve(raw + 1024);
-        line.write(out, &WHOLE);
-        if out.len() - start <= LINE_BYTES_MAX {
-            return;
-        }
-        out.truncate(start);
+    if room.len() < ROOM_BYTES_MIN {
+        room.resize(ROOM_BYTES_MIN, 0);
     }
-    line.write_cut(out);
+    let mut pen = Pen::new(room);
+    line.write(&mut pen, &WHOLE);
+    let (fits, bytes) = (pen.fits(), pen.at());
+    if fits {
+        return &room[..bytes];
+    }
+    room.resize(LINE_BYTES_MAX, 0);
+    let mut pen = Pen::new(room);
+    line.write(&mut pen, &WHOLE);
+    if !pen.fits() {
+        pen.back_to(0);
+        line.write_cut(&mut pen);
+    }
+    let bytes = pen.at();
+    &room[..bytes]
 }
+
+/// Most lines fit in it.
+const ROOM_BYTES_MIN: usize = 4 << 10;
 
 /// The level of a line that was encoded here: its status stands at one place in every line, and no two
 /// begin alike.
@@ -125,41 +162,42 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write(&self, out: &mut Vec<u8>, room: &Room) {
+    fn write(&self, out: &mut Pen<'_>, room: &Room) {
         let record = self.record;
-        out.extend_from_slice(b"{\"timestamp\":\"");
+        out.put(b"{\"timestamp\":\"");
         push_stamp(out, self.stamp_unix_ns);
-        out.extend_from_slice(match record.level {
-            Level::Debug => b"\",\"status\":\"debug\",\"message\":",
-            Level::Info => b"\",\"status\":\"info\",\"message\":",
-            Level::Warn => b"\",\"status\":\"warn\",\"message\":",
-            Level::Error => b"\",\"status\":\"error\",\"message\":",
-            Level::Critical => b"\",\"status\":\"critical\",\"message\":",
-        });
+        match record.level {
+            Level::Debug => out.put(b"\",\"status\":\"debug\",\"message\":"),
+            Level::Info => out.put(b"\",\"status\":\"info\",\"message\":"),
+            Level::Warn => out.put(b"\",\"status\":\"warn\",\"message\":"),
+            Level::Error => out.put(b"\",\"status\":\"error\",\"message\":"),
+            Level::Critical => out.put(b"\",\"status\":\"critical\",\"message\":"),
+        }
         push_text(out, record.message, room.message);
-        out.extend_from_slice(&self.fixed.source);
+        out.put_all(&self.fixed.source);
         if !record.logger.is_empty() {
-            push_value(out, b",\"logger.name\":", record.logger, room.name);
+            out.put(b",\"logger.name\":");
+            push_text(out, record.logger, room.name);
         }
         if !record.thread.is_empty() {
-            push_value(out, b",\"logger.thread_name\":", record.thread, room.name);
+            out.put(b",\"logger.thread_name\":");
+            push_text(out, record.thread, room.name);
         }
         push_ids(out, record);
-        out.extend_from_slice(&self.fixed.unified);
+        out.put_all(&self.fixed.unified);
         let all = push_fields(out, record.fields, room.fields);
         push_error(out, record, room);
         if room.cut || !all {
-            out.extend_from_slice(b",\"truncated\":true");
+            out.put(b",\"truncated\":true");
         }
-        out.extend_from_slice(b"}\n");
+        out.put(b"}\n");
     }
 
     /// Measures what stands beside message and stack, and shares the rest out between the two.
-    fn write_cut(&self, out: &mut Vec<u8>) {
-        let start = out.len();
+    fn write_cut(&self, out: &mut Pen<'_>) {
         self.write(out, &SHARES);
-        let rest = LINE_BYTES_MAX - (out.len() - start);
-        out.truncate(start);
+        let rest = LINE_BYTES_MAX - out.at();
+        out.back_to(0);
         let message = escaped_len(self.record.message);
         let stack = escaped_len(self.record.error_stack.unwrap_or(""));
         let stack = stack.min(rest.saturating_sub(message).max(STACK_BYTES_MIN));
@@ -172,22 +210,6 @@ impl Line<'_> {
     }
 }
 
-/// What is over the limit before it is escaped is not encoded in whole first: that bounds memory.
-fn raw_bytes(record: &Record<'_>) -> usize {
-    let length = |text: Option<&str>| text.map_or(0, str::len);
-    let mut bytes = record.message.len() + record.logger.len() + record.thread.len();
-    bytes += length(record.error_kind);
-    bytes += length(record.error_message);
-    bytes += length(record.error_stack);
-    for (name, value) in record.fields.iter().take(FIELDS_MAX) {
-        bytes += name.len();
-        if let Value::Str(text) = value {
-            bytes += text.len();
-        }
-    }
-    bytes
-}
-
 thread_local! {
     /// The last second that was written, and its text: the calendar is asked once a second.
     static SECOND: Cell<(u64, [u8; SECOND_BYTES])> = const { Cell::new((u64::MAX, [0; SECOND_BYTES])) };
@@ -197,7 +219,7 @@ thread_local! {
 const SECOND_BYTES: usize = 19;
 
 /// RFC 3339 in UTC with milliseconds.
-fn push_stamp(out: &mut Vec<u8>, unix_ns: u64) {
+fn push_stamp(out: &mut Pen<'_>, unix_ns: u64) {
     let second = unix_ns / 1_000_000_000;
     let (kept, mut text) = SECOND.get();
     if kept != second {
@@ -209,7 +231,7 @@ fn push_stamp(out: &mut Vec<u8>, unix_ns: u64) {
     let mut whole = [b'Z'; SECOND_BYTES + 5];
     whole[..SECOND_BYTES].copy_from_slice(&text);
     whole[SECOND_BYTES..SECOND_BYTES + 4].copy_from_slice(&[b'.', hundreds(milliseconds), b, c]);
-    out.extend_from_slice(&whole);
+    out.put(&whole);
 }
 
 fn hundreds(milliseconds: u32) -> u8 {
@@ -238,25 +260,25 @@ fn second_text(second: u64) -> [u8; SECOND_BYTES] {
 
 /// Decimal, save a 128-bit trace id, which is 32 hex digits; that is how the backend joins logs
 /// to traces (Datadog docs, "Correlating logs and traces").
-fn push_ids(out: &mut Vec<u8>, record: &Record<'_>) {
+fn push_ids(out: &mut Pen<'_>, record: &Record<'_>) {
     if record.trace_id != 0 {
-        out.extend_from_slice(b",\"dd.trace_id\":\"");
+        out.put(b",\"dd.trace_id\":\"");
         match u64::try_from(record.trace_id) {
             Ok(low) => push_u64(out, low),
             Err(_) => push_hex(out, record.trace_id),
         }
-        out.push(b'"');
+        out.put(b"\"");
     }
     if record.span_id != 0 {
-        out.extend_from_slice(b",\"dd.span_id\":\"");
+        out.put(b",\"dd.span_id\":\"");
         push_u64(out, record.span_id);
-        out.push(b'"');
+        out.put(b"\"");
     }
 }
 
 /// Returns whether all fields stand in the line in whole.
-fn push_fields(out: &mut Vec<u8>, fields: &[(&str, Value<'_>)], room: usize) -> bool {
-    let start = out.len();
+fn push_fields(out: &mut Pen<'_>, fields: &[(&str, Value<'_>)], room: usize) -> bool {
+    let start = out.at();
     let mut all = fields.len() <= FIELDS_MAX;
     // A bit for each length and beginning seen: what shares its bit with none is like none before it.
     let (mut seen, mut prefixed) = (0_u64, false);
@@ -270,7 +292,7 @@ fn push_fields(out: &mut Vec<u8>, fields: &[(&str, Value<'_>)], room: usize) -> 
         if room == usize::MAX {
             push_field(out, name, *value);
         } else {
-            let left = room.saturating_sub(out.len() - start);
+            let left = room.saturating_sub(out.at() - start);
             all &= push_field_within(out, (name, *value), left);
         }
     }
@@ -289,18 +311,18 @@ fn stands_already(before: &[(&str, Value<'_>)], name: &str) -> bool {
 }
 
 #[inline]
-fn push_field(out: &mut Vec<u8>, name: &str, value: Value<'_>) {
+fn push_field(out: &mut Pen<'_>, name: &str, value: Value<'_>) {
     push_field_name(out, name);
     match value {
         Value::Str(text) => push_string(out, text),
         Value::U64(number) => push_u64(out, number),
         Value::I64(number) => push_i64(out, number),
-        Value::F64(number) => push_scalar(out, &number),
+        Value::F64(number) => push_f64(out, number),
         Value::Bool(flag) => push_scalar(out, &flag),
     }
 }
 
-fn push_field_within(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) -> bool {
+fn push_field_within(out: &mut Pen<'_>, (name, value): (&str, Value<'_>), room: usize) -> bool {
     /// A comma, a colon, four quotes, `extra.`, and the longest number.
     const FRAME_BYTES_MAX: usize = 48;
     if escaped_len(name).saturating_add(FRAME_BYTES_MAX) > room {
@@ -310,18 +332,20 @@ fn push_field_within(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: 
         push_field(out, name, value);
         return true;
     };
-    let start = out.len();
+    let start = out.at();
     push_field_name(out, name);
-    push_text(out, text, room.saturating_sub(out.len() - start + 2))
+    push_text(out, text, room.saturating_sub(out.at() - start + 2))
 }
 
 #[inline]
-fn push_field_name(out: &mut Vec<u8>, name: &str) {
-    let start = out.len();
-    push_name(out, name);
+fn push_field_name(out: &mut Pen<'_>, name: &str) {
     if is_ours(name) {
-        // Behind the comma and the quote.
-        out.splice(start + 2..start + 2, PREFIX.bytes());
+        // None of ours has anything to escape.
+        out.put(b",\"extra.");
+        out.put_all(name.as_bytes());
+        out.put(b"\":");
+    } else {
+        push_name(out, name);
     }
 }
 
@@ -369,24 +393,18 @@ fn is_ours(name: &str) -> bool {
     like == 1 && OURS.contains(&name)
 }
 
-fn push_error(out: &mut Vec<u8>, record: &Record<'_>, room: &Room) {
+fn push_error(out: &mut Pen<'_>, record: &Record<'_>, room: &Room) {
     if let Some(kind) = record.error_kind {
-        push_value(out, b",\"error.kind\":", kind, room.error);
+        out.put(b",\"error.kind\":");
+        push_text(out, kind, room.error);
     }
     if let Some(message) = record.error_message {
-        push_value(out, b",\"error.message\":", message, room.error);
+        out.put(b",\"error.message\":");
+        push_text(out, message, room.error);
     }
     if let Some(stack) = record.error_stack {
-        out.extend_from_slice(b",\"error.stack\":");
+        out.put(b",\"error.stack\":");
         push_stack(out, stack, room.stack);
-    }
-}
-
-fn push_identity<const N: usize>(out: &mut Vec<u8>, key: &[u8; N], value: &str) {
-    let end = value.char_indices().nth(IDENTITY_CHARS_MAX);
-    let value = &value[..end.map_or(value.len(), |(at, _)| at)];
-    if !value.is_empty() {
-        push_value(out, key, value, usize::MAX);
     }
 }
 
@@ -672,9 +690,9 @@ mod tests {
             ("the end", u64::MAX, "2554-07-21T23:34:33.709Z"),
         ];
         for (rule, stamp, text) in rows {
-            let mut out = Vec::new();
-            push_stamp(&mut out, stamp);
-            assert_eq!(String::from_utf8(out).unwrap(), text, "{rule}");
+            let mut room = [0; 24];
+            push_stamp(&mut Pen::new(&mut room), stamp);
+            assert_eq!(String::from_utf8_lossy(&room), text, "{rule}");
         }
     }
 

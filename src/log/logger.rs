@@ -74,7 +74,7 @@ pub fn start(
 }
 
 thread_local! {
-    /// A line in the making; keeps room for [`json::LINE_BYTES_MAX`] at most.
+    /// Room for a line in the making, [`json::LINE_BYTES_MAX`] at most.
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -222,18 +222,12 @@ impl Logger {
             return Ok(());
         }
         let stamp_unix_ns = self.shared.clock.unix_ns();
-        let whole = |line: &mut Vec<u8>| {
-            line.clear();
-            json::encode(line, stamp_unix_ns, &self.shared.fixed, record);
+        let whole = |room: &mut Vec<u8>| {
+            let line = json::encode_in(room, stamp_unix_ns, &self.shared.fixed, record);
             self.queue(record.level, line)
         };
         // A panic inside the encoder is a record too, and a thread that ends has no buffer any more.
-        let written = LINE.try_with(|line| {
-            let mut line = line.try_borrow_mut().ok()?;
-            let outcome = whole(&mut line);
-            line.shrink_to(json::LINE_BYTES_MAX);
-            Some(outcome)
-        });
+        let written = LINE.try_with(|room| Some(whole(&mut *room.try_borrow_mut().ok()?)));
         match written {
             Ok(Some(outcome)) => outcome,
             _ => whole(&mut Vec::new()),
