@@ -50,6 +50,7 @@ mod error;
 mod facade;
 #[cfg(test)]
 mod faults;
+mod fields;
 mod file;
 mod held;
 mod json;
