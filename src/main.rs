@@ -1,16 +1,18 @@
 //! The command line: `testapi` serves the demo API, `testapi agent` is the local agent.
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use testapi::app::{AgentOptions, AgentStartError, App, TailOptions, start_agent};
+use testapi::app::{
+    AgentAddresses, AgentOptions, AgentStartError, App, TailOptions, install_panic_hook,
+    start_agent,
+};
 use testapi::clock::Clock;
-use testapi::config::{self, Settings};
-use testapi::log::Level;
+use testapi::config::{self, Problem, Settings};
+use testapi::log::{Level, Reader, Record, Stderr};
 use testapi::process;
 
 /// Every kind of Datadog telemetry from one small synchronous service.
@@ -110,39 +112,76 @@ const REQUESTS_STOP: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let pairs = process::environment();
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let said = config::parse(pairs, &|path| path.exists());
+    let stderr = Stderr::new(&said.0.identity(), Clock::system());
+    install_panic_hook(stderr.clone());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&stderr, &error),
+    };
     let stop = match process::stop_signal() {
         Ok(stop) => stop,
-        Err(error) => return fail(&format!("cannot watch signals: {error}")),
+        Err(error) => return fail(&stderr, &format!("cannot watch signals: {error}")),
     };
     match cli.command {
-        None => serve(&cli.serve, &stop),
-        Some(Command::Serve(args)) => serve(&args, &stop),
-        Some(Command::Agent(args)) => agent(args, &stop),
+        None => serve(&cli.serve, said, (&stderr, &stop)),
+        Some(Command::Serve(args)) => serve(&args, said, (&stderr, &stop)),
+        Some(Command::Agent(args)) => agent(args, (&stderr, &stop)),
     }
 }
 
-fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
-    let settings = match settings(args) {
+fn serve(
+    args: &Serve,
+    said: (Settings, Vec<Problem>),
+    (stderr, stop): (&Stderr, &AtomicBool),
+) -> ExitCode {
+    let settings = match settings(args, said, stderr) {
         Ok(settings) => settings,
-        Err(why) => return fail(&why),
+        Err(why) => return fail(stderr, &why),
+    };
+    // Without a file there is nothing to open anew, and a closed terminal ends the program.
+    let hangup = settings.log_file().map(|_| process::hangup_signal());
+    let hangup = match hangup.transpose() {
+        Ok(hangup) => hangup.unwrap_or_default(),
+        Err(error) => return fail(stderr, &format!("cannot watch SIGHUP: {error}")),
     };
     let mut app = match App::start(&settings, Clock::system()) {
         Ok(app) => app,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return fail(stderr, &error.to_string()),
     };
     // Log lines on stdout are for machines; people read stderr, unless it is collected too.
     let log = settings.log();
-    let aloud = std::io::stderr().is_terminal() || !log.stdout || log.level_min > Level::Info;
-    tell(aloud, &format!("listening on http://{}", app.address()));
+    let person = stderr.reader() == Reader::Person;
+    let aloud = person || !log.stdout || log.level_min > Level::Info;
+    if aloud {
+        let text = format!("listening on http://{}", app.address());
+        tell(stderr, Level::Info, &text);
+    }
     while !stop.load(Ordering::Acquire) {
         std::thread::park_timeout(LOOK_INTERVAL);
-        if let Some(notice) = app.notice() {
-            tell(aloud, &notice);
+        if hangup.swap(false, Ordering::AcqRel) {
+            app.reopen_log();
+        }
+        if let Some(notice) = app.notice()
+            && aloud
+        {
+            stderr.say(&Record {
+                logger: notice.logger,
+                ..said_by_main(notice.level, &notice.text)
+            });
         }
     }
     let report = app.stop(REQUESTS_STOP);
-    tell(true, &report.to_string());
+    let level = if report.is_clean() {
+        Level::Info
+    } else {
+        Level::Warn
+    };
+    tell(stderr, level, &report.to_string());
     if report.is_clean() {
         ExitCode::SUCCESS
     } else {
@@ -150,14 +189,13 @@ fn serve(args: &Serve, stop: &AtomicBool) -> ExitCode {
     }
 }
 
-fn settings(args: &Serve) -> Result<Settings, String> {
-    let pairs = process::environment();
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let (mut settings, problems) = config::parse(pairs, &|path| path.exists());
+fn settings(
+    args: &Serve,
+    (mut settings, problems): (Settings, Vec<Problem>),
+    stderr: &Stderr,
+) -> Result<Settings, String> {
     for problem in problems {
-        tell(true, &problem.to_string());
+        tell(stderr, Level::Warn, &problem.to_string());
     }
     if let Some(bind) = &args.bind {
         settings.bind.clone_from(bind);
@@ -179,21 +217,20 @@ fn settings(args: &Serve) -> Result<Settings, String> {
         if let Some((flag, ..)) = by_flag {
             return Err(format!("{flag} needs --statsd-host or TESTAPI_STATSD_HOST"));
         }
-        tell(
-            true,
-            &format!("{name} has no effect without TESTAPI_STATSD_HOST or --statsd-host"),
-        );
+        let text = format!("{name} has no effect without TESTAPI_STATSD_HOST or --statsd-host");
+        tell(stderr, Level::Warn, &text);
     }
     Ok(settings)
 }
 
-fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {
+fn agent(args: AgentArgs, (stderr, stop): (&Stderr, &AtomicBool)) -> ExitCode {
     let from_start = args.from_start;
     if let Some(folder) = args.tail.iter().find(|path| path.is_dir()) {
-        return fail(&format!(
+        let why = format!(
             "cannot follow {}: it is a folder (--tail)",
             folder.display()
-        ));
+        );
+        return fail(stderr, &why);
     }
     let absent: Vec<PathBuf> = args
         .tail
@@ -219,34 +256,10 @@ fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {
     };
     let (_agent, guard) = match start_agent(options, Clock::system()) {
         Ok(started) => started,
-        Err(error) => return fail(&with_flag(&error)),
+        Err(error) => return fail(stderr, &with_flag(&error)),
     };
-    let addresses = guard.addresses();
-    tell(true, &format!("page      http://{}", addresses.page));
-    tell(
-        true,
-        &format!("traces    DD_TRACE_AGENT_URL=http://{}", addresses.receiver),
-    );
-    if let Some(dogstatsd) = addresses.dogstatsd {
-        tell(
-            true,
-            &format!("dogstatsd DD_DOGSTATSD_URL=udp://{dogstatsd}"),
-        );
-    }
-    if let Some(socket) = &addresses.dogstatsd_socket {
-        tell(
-            true,
-            &format!("dogstatsd DD_DOGSTATSD_URL=unix://{}", socket.display()),
-        );
-    }
-    for path in absent {
-        tell(
-            true,
-            &format!(
-                "{} is not there yet; it is followed when it appears",
-                path.display()
-            ),
-        );
+    for text in where_it_is(guard.addresses(), &absent) {
+        tell(stderr, Level::Info, &text);
     }
     while !stop.load(Ordering::Acquire) {
         std::thread::park_timeout(LOOK_INTERVAL);
@@ -259,6 +272,29 @@ fn agent(args: AgentArgs, stop: &AtomicBool) -> ExitCode {
     }
 }
 
+fn where_it_is(addresses: &AgentAddresses, absent: &[PathBuf]) -> Vec<String> {
+    let mut told = vec![
+        format!("page      http://{}", addresses.page),
+        format!("traces    DD_TRACE_AGENT_URL=http://{}", addresses.receiver),
+    ];
+    if let Some(dogstatsd) = addresses.dogstatsd {
+        told.push(format!("dogstatsd DD_DOGSTATSD_URL=udp://{dogstatsd}"));
+    }
+    if let Some(socket) = &addresses.dogstatsd_socket {
+        told.push(format!(
+            "dogstatsd DD_DOGSTATSD_URL=unix://{}",
+            socket.display()
+        ));
+    }
+    told.extend(absent.iter().map(|path| {
+        format!(
+            "{} is not there yet; it is followed when it appears",
+            path.display()
+        )
+    }));
+    told
+}
+
 /// Names the flag that changes what was in the way.
 fn with_flag(error: &AgentStartError) -> String {
     match error.option() {
@@ -267,14 +303,40 @@ fn with_flag(error: &AgentStartError) -> String {
     }
 }
 
-fn fail(why: &str) -> ExitCode {
-    tell(true, why);
+/// What clap has to say: help and version on stdout, mistakes on stderr.
+fn explain(stderr: &Stderr, error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || stderr.reader() == Reader::Person {
+        // A stream that is closed is no reason to panic.
+        let _ = error.print();
+    } else {
+        let all = error.to_string();
+        let first = all.lines().next().unwrap_or_default();
+        stderr.say(&Record {
+            error_kind: Some("UsageError"),
+            error_message: Some(all.trim_end()),
+            ..said_by_main(Level::Error, first.strip_prefix("error: ").unwrap_or(first))
+        });
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn fail(stderr: &Stderr, why: &str) -> ExitCode {
+    stderr.say(&Record {
+        error_kind: Some("StartError"),
+        error_message: Some(why),
+        ..said_by_main(Level::Error, why)
+    });
     ExitCode::from(2)
 }
 
-/// One line on stderr. Written, not printed: a closed stderr is no reason to panic.
-fn tell(aloud: bool, line: &str) {
-    if aloud {
-        let _ = writeln!(std::io::stderr(), "testapi: {line}");
+fn tell(stderr: &Stderr, level: Level, text: &str) {
+    stderr.say(&said_by_main(level, text));
+}
+
+fn said_by_main(level: Level, text: &str) -> Record<'_> {
+    Record {
+        logger: "testapi",
+        thread: "main",
+        ..Record::new(level, text)
     }
 }

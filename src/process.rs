@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// What a shell reports of a program that a second signal ended (128 + SIGINT).
 const LEFT_AT_ONCE: i32 = 130;
@@ -34,4 +34,15 @@ pub fn stop_signal() -> io::Result<Arc<AtomicBool>> {
         signal_hook::flag::register(signal, stop.clone())?;
     }
     Ok(stop)
+}
+
+/// True from a SIGHUP on, until somebody sets it back. Without this call the signal ends the program, as it
+/// should when its terminal is closed.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub fn hangup_signal() -> io::Result<Arc<AtomicBool>> {
+    let hangup = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, hangup.clone())?;
+    Ok(hangup)
 }

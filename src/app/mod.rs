@@ -11,6 +11,7 @@ mod report;
 mod start;
 
 pub use error::Error;
+pub use news::Notice;
 pub use report::Report;
 pub use start::{App, start_exporters};
 
@@ -19,5 +20,5 @@ pub use crate::agent::{
     Guard as AgentGuard, Options as AgentOptions, StartError as AgentStartError, TailOptions,
     start as start_agent,
 };
-pub use crate::api::ROUTES;
+pub use crate::api::{ROUTES, install_panic_hook};
 pub use crate::config::{Settings, parse as parse_settings};

@@ -1,6 +1,7 @@
 //! What a person should be told while the API runs: what holds, whether an Agent answers, what was lost.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::api::Services;
 use crate::config::Settings;
@@ -8,6 +9,23 @@ use crate::identity::Identity;
 use crate::log::{Level, Record};
 use crate::trace::startup::{StartUp, configuration, diagnostics};
 use crate::trace::{self, AgentState, TraceCounts};
+
+/// What a person should be told, and how bad it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How bad it is.
+    pub level: Level,
+    /// `logger.name` of the record that says the same.
+    pub logger: &'static str,
+    /// What happened.
+    pub text: String,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// Written to the log where it happens, and told to a person who asks.
 pub(super) struct News {
@@ -25,7 +43,7 @@ pub(super) struct News {
     diagnosed: bool,
     reachable: Option<bool>,
     counts: TraceCounts,
-    untold: VecDeque<String>,
+    untold: VecDeque<Notice>,
 }
 
 impl News {
@@ -56,11 +74,11 @@ impl News {
     /// To the log, and to a person as soon as one asks.
     pub(super) fn tell(&mut self, services: &Services, level: Level, text: String) {
         say(services, "testapi", (level, &text));
-        self.untold.push_back(text);
+        self.leave(level, "testapi", text);
     }
 
     /// The oldest that nobody was told.
-    pub(super) fn next(&mut self, services: &Services) -> Option<String> {
+    pub(super) fn next(&mut self, services: &Services) -> Option<Notice> {
         self.look(services);
         self.untold.pop_front()
     }
@@ -114,8 +132,16 @@ impl News {
     fn say_of_tracer(&mut self, services: &Services, level: Level, line: String) {
         say(services, "testapi.tracer", (level, &line));
         if self.no_log {
-            self.untold.push_back(line);
+            self.leave(level, "testapi.tracer", line);
         }
+    }
+
+    fn leave(&mut self, level: Level, logger: &'static str, text: String) {
+        self.untold.push_back(Notice {
+            level,
+            logger,
+            text,
+        });
     }
 
     fn tell_of_agent(&mut self, services: &Services, agent: &AgentState) {
@@ -125,7 +151,7 @@ impl News {
                  within its bounds and sent when an agent appears (DD_AGENT_HOST, DD_TRACE_AGENT_URL)"
             );
             match std::mem::take(&mut self.diagnosed) {
-                true => self.untold.push_back(text),
+                true => self.leave(Level::Warn, "testapi", text),
                 false => self.tell(services, Level::Warn, text),
             }
         } else {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::news::{News, say};
+use super::news::{News, Notice, say};
 use super::{Error, Report, health};
 use crate::api::{Api, Bulkhead, ExporterState, RequestFamilies, Services, install_panic_hook};
 use crate::clock::Clock;
@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::gunicorn::{self, Backlog, Workers};
 use crate::http::Target;
 use crate::identity::Identity;
-use crate::log::Level;
+use crate::log::{Level, Stderr};
 use crate::prometheus::{self, Registry, process};
 use crate::worker::Guard;
 use crate::{dogstatsd, log, server, trace};
@@ -109,10 +109,13 @@ impl App {
     /// # Errors
     /// [`Error`], which names the setting to change.
     pub fn start(settings: &Settings, clock: Clock) -> Result<App, Error> {
-        install_panic_hook();
         let identity = settings.identity();
+        install_panic_hook(Stderr::new(&identity, clock.clone()));
         let (services, workers) = start_with(settings, &identity, clock)?;
         let news = News::new(settings, identity);
+        if let Err(taken) = log::install(&services.logger) {
+            say(&services, "testapi", (Level::Warn, &taken.to_string()));
+        }
         let services = Arc::new(services);
         let api = Arc::new(Api::new(services.clone()));
         let server = server::start(&settings.server(), api).map_err(Error::Server)?;
@@ -196,8 +199,13 @@ impl App {
     /// What a user should be told now, the oldest first and each once: that no Agent answers, that one does
     /// again, that spans were lost, that a metric cannot be had. Call it every second or so. It is written to
     /// the log too.
-    pub fn notice(&mut self) -> Option<String> {
+    pub fn notice(&mut self) -> Option<Notice> {
         self.news.next(&self.services)
+    }
+
+    /// Opens the log file anew: for those who have moved it.
+    pub fn reopen_log(&self) {
+        self.services.logger.reopen();
     }
 
     /// Stops in order: server, then exporters. `deadline` is for the requests in flight.
@@ -208,6 +216,8 @@ impl App {
             workers,
             mut news,
         } = self;
+        // To the HTTP crate a listener that is shut down is an error, which it would tell of.
+        log::uninstall(&services.logger);
         let served = server.stop(deadline).joined;
         news.look(&services);
         news.say_what_holds(&services, &services.tracer.agent());

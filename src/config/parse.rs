@@ -470,6 +470,51 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_of_the_log_are_read_within_theirs() {
+        let kept = Settings::default().log();
+        let with = |name: &str, value: &str| read(&[(name, value)]).log();
+        let aged = |seconds| {
+            let mut rotation = kept.rotation;
+            rotation.age_max = std::time::Duration::from_secs(seconds);
+            rotation
+        };
+        assert_eq!(
+            with("TESTAPI_LOG_FILE_BYTES_MAX", "0").rotation.bytes_max,
+            0
+        );
+        assert_eq!(
+            with("TESTAPI_LOG_FILE_BYTES_MAX", "1").rotation.bytes_max,
+            1
+        );
+        assert_eq!(
+            with("TESTAPI_LOG_FILE_AGE_MAX", "86400").rotation,
+            aged(86_400)
+        );
+        assert_eq!(with("TESTAPI_LOG_FILES_KEPT", "100").rotation.kept, 100);
+        assert_eq!(
+            with("TESTAPI_LOG_QUEUE_BYTES_MAX", "131072").queue_bytes_max,
+            131_072
+        );
+        for (name, value) in [
+            ("TESTAPI_LOG_FILE_BYTES_MAX", "-1"),
+            ("TESTAPI_LOG_FILE_BYTES_MAX", "64M"),
+            ("TESTAPI_LOG_FILE_AGE_MAX", "1.5"),
+            ("TESTAPI_LOG_FILE_AGE_MAX", "31536001"),
+            ("TESTAPI_LOG_FILES_KEPT", "0"),
+            ("TESTAPI_LOG_FILES_KEPT", "101"),
+            ("TESTAPI_LOG_QUEUE_BYTES_MAX", "131071"),
+            ("TESTAPI_LOG_QUEUE_BYTES_MAX", "1073741825"),
+        ] {
+            let (settings, problems) = parse([(name, value)], &|_| false);
+            assert_eq!(
+                (settings.log(), problems.len()),
+                (kept.clone(), 1),
+                "{name}={value}"
+            );
+        }
+    }
+
+    #[test]
     fn the_servers_own_metrics_need_a_place_to_go() {
         let host = ("TESTAPI_STATSD_HOST", "agent:1");
         let rest = [

@@ -1,41 +1,63 @@
-//! A log file that is appended to in whole lines, and found again after somebody moved it.
+//! A log file that is appended to in whole lines, put aside when it is large or old, and found again after
+//! somebody else moved it.
 //!
 //! Invariant: a line that is begun is finished before anything else is written, or, when the file
-//! has been replaced meanwhile, written in whole to the new one.
+//! has been replaced or emptied meanwhile, written in whole to what is there now.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, Metadata};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-/// Bytes of one write. Whole lines in one write on an O_APPEND file are not torn by other writers.
-pub(super) const BATCH_BYTES_MAX: usize = 64 << 10;
+use super::held::{BATCH_BYTES_MAX, Held};
+use super::rotate::{Rotation, put_aside, put_back};
+use crate::clock::Clock;
 
-/// Between two looks at the path.
+/// Between two looks at the path, and between two tries of what failed.
 const LOOK_INTERVAL_NS: u64 = 1_000_000_000;
 
-/// Memory that an empty buffer may keep after an outage.
-const SPARE_BYTES_MAX: usize = 1 << 20;
+/// One reading of both sides of the clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) mono_ns: u64,
+    pub(super) unix_ns: u64,
+}
 
-/// Lines by what became of them.
+impl Now {
+    pub(super) fn of(clock: &Clock) -> Now {
+        Now {
+            mono_ns: clock.mono_ns(),
+            unix_ns: clock.unix_ns(),
+        }
+    }
+}
+
+/// What happened to the file as a whole, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lines {
-    pub(super) sent: u64,
-    pub(super) dropped: u64,
-    pub(super) held: u64,
+pub(super) struct Turns {
+    pub(super) reopened: u64,
+    pub(super) reopen_failed: u64,
+    pub(super) rotated: u64,
+    pub(super) rotate_failed: u64,
 }
 
 pub(super) struct LogFile {
     path: PathBuf,
+    rotation: Rotation,
     open: Option<File>,
     place: Place,
+    /// Bytes of it, as far as we know, and when the first of them came.
+    bytes: u64,
+    born_unix_ns: u64,
     looked_at_ns: u64,
-    /// Whole lines; the first `written` bytes are in the file already.
-    held: Vec<u8>,
-    written: usize,
-    held_bytes_max: usize,
-    lines: Lines,
-    reopened: u64,
+    /// Not before does a rotation that failed have another try.
+    rotate_from_ns: u64,
+    wants_reopening: bool,
+    held: Held,
+    turns: Turns,
+    /// What kept the file from being put aside, until it is told.
+    trouble: Option<String>,
 }
 
 /// Which file it is, whatever its name.
@@ -43,37 +65,50 @@ pub(super) struct LogFile {
 struct Place {
     device: u64,
     inode: u64,
+    /// A device or a pipe has no size and no successor.
+    regular: bool,
 }
 
 impl LogFile {
-    pub(super) fn open(path: PathBuf, held_bytes_max: usize) -> io::Result<LogFile> {
-        let (file, place) = open(&path)?;
+    pub(super) fn open(path: PathBuf, held_bytes_max: usize, now: Now) -> io::Result<LogFile> {
+        let (file, found) = open(&path)?;
         Ok(LogFile {
             path,
+            rotation: Rotation::default(),
             open: Some(file),
-            place,
-            looked_at_ns: 0,
-            held: Vec::new(),
-            written: 0,
-            held_bytes_max,
-            lines: Lines::default(),
-            reopened: 0,
+            place: Place::of(&found),
+            bytes: found.len(),
+            born_unix_ns: born(&found, now),
+            looked_at_ns: now.mono_ns,
+            rotate_from_ns: 0,
+            wants_reopening: false,
+            held: Held::new(held_bytes_max),
+            turns: Turns::default(),
+            trouble: None,
         })
     }
 
-    /// Takes whole lines in; the oldest make room when an outage lasts.
-    pub(super) fn push(&mut self, text: &mut Vec<u8>) {
-        self.lines.held += count_lines(text);
-        move_all(text, &mut self.held);
-        self.drop_oldest();
+    pub(super) fn rotated_by(mut self, rotation: Rotation) -> LogFile {
+        self.rotation = rotation;
+        self
+    }
+
+    pub(super) fn held(&mut self) -> &mut Held {
+        &mut self.held
+    }
+
+    /// The next write opens the path anew.
+    pub(super) fn reopen(&mut self) {
+        self.wants_reopening = true;
     }
 
     /// Writes what is held. After an error the next call opens the path anew.
-    pub(super) fn write(&mut self, now_ns: u64) -> io::Result<()> {
-        let outcome = self.find_again(now_ns).and_then(|()| self.write_held());
+    pub(super) fn write(&mut self, now: Now) -> io::Result<()> {
+        let outcome = self.find_again(now).and_then(|()| self.write_held(now));
         if outcome.is_err() {
             self.open = None;
         }
+        self.held.settle();
         outcome
     }
 
@@ -82,88 +117,163 @@ impl LogFile {
         self.open.is_none()
     }
 
-    /// Drops what is held, at the end.
-    pub(super) fn give_up(&mut self) {
-        self.lines.dropped += self.lines.held;
-        self.lines.held = 0;
-        self.held.clear();
-        self.written = 0;
+    pub(super) fn turns(&self) -> Turns {
+        self.turns
     }
 
-    pub(super) fn lines(&self) -> Lines {
-        self.lines
-    }
-
-    pub(super) fn reopened(&self) -> u64 {
-        self.reopened
+    /// Why the file cannot be put aside, once for each time that begins.
+    pub(super) fn take_trouble(&mut self) -> Option<String> {
+        self.trouble.take()
     }
 
     /// Opens the path when it is not open, or leads to another file than ours, or to none.
-    fn find_again(&mut self, now_ns: u64) -> io::Result<()> {
-        let rested = now_ns.saturating_sub(self.looked_at_ns) < LOOK_INTERVAL_NS;
-        if self.open.is_some() && rested {
+    fn find_again(&mut self, now: Now) -> io::Result<()> {
+        let is_open = self.open.is_some();
+        let rested = now.mono_ns.saturating_sub(self.looked_at_ns) < LOOK_INTERVAL_NS;
+        if is_open && rested && !self.wants_reopening {
             return Ok(());
         }
-        self.looked_at_ns = now_ns;
-        let ours = fs::metadata(&self.path).is_ok_and(|found| Place::of(&found) == self.place);
-        if self.open.is_some() && ours {
+        self.looked_at_ns = now.mono_ns;
+        let wants = std::mem::take(&mut self.wants_reopening);
+        if is_open
+            && !wants
+            && let Ok(found) = fs::metadata(&self.path)
+            && Place::of(&found) == self.place
+        {
+            self.note_length(found.len(), now);
             return Ok(());
         }
-        let (file, place) = open(&self.path)?;
-        if place != self.place {
-            self.written = 0;
+        match open(&self.path) {
+            Ok((file, found)) => {
+                self.turns.reopened += 1;
+                self.take(file, &found, now);
+                Ok(())
+            }
+            Err(error) => {
+                self.turns.reopen_failed += 1;
+                // A file that was moved has a name still: what is written there is not lost.
+                let has_name = |file: &File| file.metadata().is_ok_and(|found| found.nlink() > 0);
+                match &self.open {
+                    Some(file) if has_name(file) => Ok(()),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, file: File, found: &Metadata, now: Now) {
+        let place = Place::of(found);
+        if place == self.place {
+            self.note_length(found.len(), now);
+        } else {
+            self.held.restart();
+            self.bytes = found.len();
+            self.born_unix_ns = born(found, now);
+            self.place = place;
         }
         self.open = Some(file);
-        self.place = place;
-        self.reopened += 1;
+    }
+
+    /// A file that has become shorter was emptied, and with it went the beginning of a line.
+    fn note_length(&mut self, bytes: u64, now: Now) {
+        if bytes < self.bytes && self.place.regular {
+            self.held.restart();
+            self.born_unix_ns = now.unix_ns;
+        }
+        self.bytes = bytes;
+    }
+
+    fn write_held(&mut self, now: Now) -> io::Result<()> {
+        let age_ns = self.rotation.age_ns();
+        let aged = now.unix_ns.saturating_sub(self.born_unix_ns) >= age_ns;
+        if age_ns > 0 && aged {
+            self.rotate(now);
+        }
+        while !self.held.is_empty() {
+            if self.is_full() {
+                self.rotate(now);
+            }
+            if self.bytes == 0 {
+                self.born_unix_ns = now.unix_ns;
+            }
+            let room = match self.rotation.bytes_max.saturating_sub(self.bytes) {
+                0 => BATCH_BYTES_MAX,
+                left => usize::try_from(left).unwrap_or(BATCH_BYTES_MAX),
+            };
+            let Some(file) = &mut self.open else {
+                return Ok(());
+            };
+            let before = self.held.left_bytes();
+            let outcome = self.held.write_batch(file, room);
+            self.bytes += (before - self.held.left_bytes()) as u64;
+            outcome?;
+        }
         Ok(())
     }
 
-    fn write_held(&mut self) -> io::Result<()> {
-        let Some(file) = &mut self.open else {
-            return Ok(());
-        };
-        let outcome = write_from(file, &self.held, &mut self.written);
-        let whole = memchr::memrchr(b'\n', &self.held[..self.written]);
-        let whole = whole.map_or(0, |at| at + 1);
-        let sent = count_lines(&self.held[..whole]);
-        self.lines.sent += sent;
-        self.lines.held -= sent;
-        self.written -= whole;
-        self.held.drain(..whole);
-        if self.held.is_empty() && self.held.capacity() > SPARE_BYTES_MAX {
-            self.held = Vec::new();
-        }
-        outcome
+    /// Whether the next line is one too many.
+    fn is_full(&self) -> bool {
+        let max = self.rotation.bytes_max;
+        max > 0 && self.bytes + self.held.first_bytes() as u64 > max
     }
 
-    /// Keeps the bound. A line that is partly in the file stays. An eighth more goes than must,
-    /// or every batch of a long outage would move all that is held.
-    fn drop_oldest(&mut self) {
-        if self.held.len() <= self.held_bytes_max {
+    /// Puts the file aside and begins it anew. Where that fails, writing goes on as it was, and it is
+    /// tried again later.
+    fn rotate(&mut self, now: Now) {
+        let in_peace = now.mono_ns >= self.rotate_from_ns;
+        let has_lines = self.bytes > 0 && !self.held.is_begun();
+        if !(in_peace && has_lines && self.place.regular && self.open.is_some()) {
             return;
         }
-        let over = self.held.len() - self.held_bytes_max + self.held_bytes_max / 8;
-        let begun = self.written > 0;
-        let start = if begun { line_end(&self.held, 0) } else { 0 };
-        let end = line_end(&self.held, (start + over - 1).min(self.held.len()));
-        let dropped = count_lines(&self.held[start..end]);
-        self.held.drain(start..end);
-        self.lines.dropped += dropped;
-        self.lines.held -= dropped;
+        match self.begin_anew() {
+            Ok((file, found)) => {
+                self.take(file, &found, now);
+                self.turns.rotated += 1;
+                self.rotate_from_ns = 0;
+            }
+            Err(error) => {
+                if self.rotate_from_ns == 0 {
+                    self.trouble = Some(error.to_string());
+                }
+                self.turns.rotate_failed += 1;
+                self.rotate_from_ns = now.mono_ns.saturating_add(LOOK_INTERVAL_NS);
+            }
+        }
+    }
+
+    fn begin_anew(&self) -> io::Result<(File, Metadata)> {
+        let ours = fs::metadata(&self.path)?;
+        if Place::of(&ours) != self.place {
+            // Somebody else was faster.
+            return open(&self.path);
+        }
+        put_aside(&self.path, self.rotation.kept)?;
+        let opened = open(&self.path).and_then(|(file, found)| {
+            // Whoever may read the old one may read the new one.
+            if found.mode() != ours.mode() {
+                file.set_permissions(ours.permissions())?;
+            }
+            Ok((file, found))
+        });
+        if opened.is_err() {
+            // Should this fail too, the next look at the path makes the file.
+            let _ = put_back(&self.path);
+        }
+        opened
     }
 }
 
 impl Place {
-    fn of(found: &fs::Metadata) -> Place {
+    fn of(found: &Metadata) -> Place {
         Place {
             device: found.dev(),
             inode: found.ino(),
+            regular: found.is_file(),
         }
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, Place)> {
+fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Opening a FIFO waits for its reader, for ever if there is none.
     if path
         .metadata()
@@ -172,158 +282,68 @@ fn open(path: &Path) -> io::Result<(File, Place)> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a FIFO"));
     }
     let file = File::options().append(true).create(true).open(path)?;
-    let place = Place::of(&file.metadata()?);
-    Ok((file, place))
+    let found = file.metadata()?;
+    Ok((file, found))
 }
 
-/// Writes `text` from `written` on, a batch of whole lines at a time.
-fn write_from(file: &mut impl Write, text: &[u8], written: &mut usize) -> io::Result<()> {
-    while *written < text.len() {
-        match file.write(&text[*written..batch_end(text, *written)]) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => *written += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// When a file that was there before us began.
+fn born(found: &Metadata, now: Now) -> u64 {
+    if found.len() == 0 {
+        return now.unix_ns;
     }
-    Ok(())
-}
-
-/// Leaves `from` empty. Buffers change places where that spares a copy.
-pub(super) fn move_all(from: &mut Vec<u8>, to: &mut Vec<u8>) {
-    if to.is_empty() {
-        std::mem::swap(from, to);
-    } else {
-        to.append(from);
-    }
-}
-
-/// The end of the last line that fits a batch from `start` on, or of the first when none does.
-pub(super) fn batch_end(text: &[u8], start: usize) -> usize {
-    let end = (start + BATCH_BYTES_MAX).min(text.len());
-    let last = memchr::memrchr(b'\n', &text[start..end]);
-    last.map_or_else(|| line_end(text, end), |at| start + at + 1)
-}
-
-/// Behind the first line feed at or after `from`.
-fn line_end(text: &[u8], from: usize) -> usize {
-    let feed = memchr::memchr(b'\n', &text[from..]);
-    feed.map_or(text.len(), |at| from + at + 1)
-}
-
-pub(super) fn count_lines(text: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', text).count() as u64
+    let when = found.created().or_else(|_| found.modified());
+    let since = when
+        .ok()
+        .and_then(|when| when.duration_since(UNIX_EPOCH).ok());
+    since.map_or(now.unix_ns, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Takes a few bytes a call and then fails.
-    struct Short {
-        text: Vec<u8>,
-        each: usize,
-        calls_left: usize,
-    }
+    const NOW: Now = Now {
+        mono_ns: LOOK_INTERVAL_NS,
+        unix_ns: 0,
+    };
 
-    impl Write for Short {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.calls_left == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.calls_left -= 1;
-            let count = bytes.len().min(self.each);
-            self.text.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_short_write_goes_on_where_it_ended() {
-        let mut short = Short {
-            text: Vec::new(),
-            each: 3,
-            calls_left: 2,
-        };
-        let mut written = 0;
-        let text = b"abcd\nefgh\n";
-        assert!(write_from(&mut short, text, &mut written).is_err());
-        assert_eq!((written, short.text.as_slice()), (6, &b"abcd\ne"[..]));
-        short.calls_left = 9;
-        write_from(&mut short, text, &mut written).unwrap();
-        assert_eq!(short.text, text);
-        short.calls_left = 1;
-        short.each = 0;
-        let error = write_from(&mut short, b"a\n", &mut 0).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
-    }
-
-    #[test]
-    fn batches_end_with_a_line() {
-        let line = |bytes: usize| [vec![b'x'; bytes - 1], vec![b'\n']].concat();
-        let rows = [
-            ("empty", Vec::new(), 0),
-            ("one line", line(10), 10),
-            (
-                "a line of a whole batch",
-                line(BATCH_BYTES_MAX),
-                BATCH_BYTES_MAX,
-            ),
-            (
-                "a longer line goes alone",
-                line(BATCH_BYTES_MAX + 1),
-                BATCH_BYTES_MAX + 1,
-            ),
-            ("two that fit", [line(5), line(5)].concat(), 10),
-            (
-                "two that do not",
-                [line(5), line(BATCH_BYTES_MAX)].concat(),
-                5,
-            ),
-        ];
-        for (rule, text, end) in rows {
-            assert_eq!(batch_end(&text, 0), end, "{rule}");
-        }
-    }
-
-    #[test]
-    fn the_oldest_lines_go_but_not_one_that_is_begun() {
-        let rows: [(&str, usize, usize, &str); 6] = [
-            ("under the bound", 9, 0, "1\n22\n333\n"),
-            ("one byte over costs a line", 8, 0, "22\n333\n"),
-            ("as many as it takes", 4, 0, "333\n"),
-            ("even all of them", 3, 0, ""),
-            ("a line that is begun stays", 8, 1, "1\n333\n"),
-            ("whatever the bound", 0, 1, "1\n"),
-        ];
-        for (rule, bytes_max, written, kept) in rows {
-            let mut file = LogFile::open("/dev/null".into(), bytes_max).unwrap();
-            file.written = written;
-            file.push(&mut b"1\n22\n333\n".to_vec());
-            assert_eq!(String::from_utf8_lossy(&file.held), kept, "{rule}");
-            assert_eq!(file.lines.held, count_lines(kept.as_bytes()), "{rule}");
-            assert_eq!(file.lines.held + file.lines.dropped, 3, "{rule}");
-        }
+    /// A file that has taken a part of a line when it fails.
+    fn begun() -> LogFile {
+        let mut file = LogFile::open("/dev/full".into(), 100, NOW).unwrap();
+        file.held.push(&mut b"abc\n".to_vec());
+        file.held.begin(2);
+        assert!(file.write(NOW).is_err() && file.is_failing());
+        file
     }
 
     #[test]
     fn a_line_begun_in_a_file_that_is_gone_is_written_anew() {
-        let mut file = LogFile::open("/dev/full".into(), 100).unwrap();
-        file.push(&mut b"abc\n".to_vec());
-        file.written = 2;
-        file.path = "/dev/null".into();
-        file.write(LOOK_INTERVAL_NS).unwrap();
-        assert_eq!(
-            file.lines,
-            Lines {
-                sent: 1,
-                dropped: 0,
-                held: 0
-            }
-        );
-        assert_eq!((file.written, file.reopened), (0, 1));
+        let mut file = begun();
+        file.path = std::env::temp_dir().join(format!("testapi-begun-{}", std::process::id()));
+        file.write(NOW).unwrap();
+        assert_eq!(fs::read(&file.path).unwrap(), b"abc\n");
+        file.held.push(&mut b"efg\nh\n".to_vec());
+        file.held.begin(1);
+        // Somebody empties the file, and the path is looked at.
+        fs::write(&file.path, "").unwrap();
+        file.looked_at_ns = 0;
+        file.write(NOW).unwrap();
+        assert_eq!(fs::read(&file.path).unwrap(), b"efg\nh\n");
+        fs::remove_file(&file.path).unwrap();
+        assert_eq!((file.held.lines().sent, file.turns.reopened), (3, 1));
+    }
+
+    #[test]
+    fn a_line_begun_in_a_file_that_is_still_there_is_finished() {
+        let mut file = begun();
+        let path = std::env::temp_dir().join(format!("testapi-rest-{}", std::process::id()));
+        fs::write(&path, "ab").unwrap();
+        file.place = Place::of(&fs::metadata(&path).unwrap());
+        (file.path, file.bytes) = (path, 2);
+        file.write(NOW).unwrap();
+        assert_eq!(fs::read(&file.path).unwrap(), b"abc\n");
+        fs::remove_file(&file.path).unwrap();
     }
 }

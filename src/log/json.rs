@@ -7,8 +7,12 @@ use std::cell::Cell;
 
 use chrono::{DateTime, Datelike, Timelike};
 
-use super::record::{Record, Value};
-use super::text::{escaped_len, push_scalar, push_stack, push_string, push_text};
+use super::fields::push_fields;
+use super::pen::Pen;
+use super::record::{Level, Record};
+use super::text::{
+    escaped_len, push_hex, push_name, push_stack, push_string, push_text, push_u64, two_digits,
+};
 use crate::identity::Identity;
 
 /// No line is longer, its line feed included. Intake takes 1 MB, but the Agent and container
@@ -25,15 +29,30 @@ pub struct Static {
 impl Static {
     /// Takes service, env and version; empty ones leave their keys out.
     pub fn new(identity: &Identity) -> Static {
-        let mut source = Vec::new();
-        push_identity(&mut source, ",\"service\":", &identity.service);
-        source.extend_from_slice(b",\"ddsource\":\"rust\"");
-        let mut unified = Vec::new();
-        push_identity(&mut unified, ",\"dd.service\":", &identity.service);
-        push_identity(&mut unified, ",\"dd.env\":", &identity.env);
-        push_identity(&mut unified, ",\"dd.version\":", &identity.version);
-        Static { source, unified }
+        let source = [("service", identity.service.as_str()), ("ddsource", "rust")];
+        let unified = [
+            ("dd.service", identity.service.as_str()),
+            ("dd.env", identity.env.as_str()),
+            ("dd.version", identity.version.as_str()),
+        ];
+        Static {
+            source: pairs_of(&source),
+            unified: pairs_of(&unified),
+        }
     }
+}
+
+fn pairs_of(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut room = vec![0; pairs.len() * (IDENTITY_CHARS_MAX * 6 + 32)];
+    let mut out = Pen::new(&mut room);
+    for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        let end = value.char_indices().nth(IDENTITY_CHARS_MAX);
+        push_name(&mut out, key);
+        push_string(&mut out, &value[..end.map_or(value.len(), |(at, _)| at)]);
+    }
+    let length = out.at();
+    room.truncate(length);
+    room
 }
 
 /// Appends one line. Keys stand in a fixed order and none twice.
@@ -41,21 +60,59 @@ impl Static {
 /// A line over [`LINE_BYTES_MAX`] is cut inside its fields and says `"truncated":true`: first the
 /// stack, which keeps head and tail, then the message, then what else is longer than its share.
 pub fn encode(out: &mut Vec<u8>, stamp_unix_ns: u64, fixed: &Static, record: &Record<'_>) {
+    let mut room = Vec::new();
+    out.extend_from_slice(encode_in(&mut room, stamp_unix_ns, fixed, record));
+}
+
+/// Encodes one line at the start of `room`, which grows as it must and is kept for the next line.
+pub(super) fn encode_in<'a>(
+    room: &'a mut Vec<u8>,
+    stamp_unix_ns: u64,
+    fixed: &Static,
+    record: &Record<'_>,
+) -> &'a [u8] {
     let line = Line {
         stamp_unix_ns,
         fixed,
         record,
     };
-    let start = out.len();
-    if raw_bytes(record) <= LINE_BYTES_MAX {
-        line.write(out, &WHOLE);
-        if out.len() - start <= LINE_BYTES_MAX {
-            return;
-        }
-        out.truncate(start);
+    if room.len() < ROOM_BYTES_MIN {
+        room.resize(ROOM_BYTES_MIN, 0);
     }
-    line.write_cut(out);
+    let mut pen = Pen::new(room);
+    line.write(&mut pen, &WHOLE);
+    let (fits, bytes) = (pen.fits(), pen.at());
+    if fits {
+        return &room[..bytes];
+    }
+    room.resize(LINE_BYTES_MAX, 0);
+    let mut pen = Pen::new(room);
+    line.write(&mut pen, &WHOLE);
+    if !pen.fits() {
+        pen.back_to(0);
+        line.write_cut(&mut pen);
+    }
+    let bytes = pen.at();
+    &room[..bytes]
 }
+
+/// Most lines fit in it.
+const ROOM_BYTES_MIN: usize = 4 << 10;
+
+/// The level of a line that was encoded here: its status stands at one place in every line, and no two
+/// begin alike.
+pub(super) fn level_of(line: &[u8]) -> Level {
+    match line.get(STATUS_AT) {
+        Some(b'd') => Level::Debug,
+        Some(b'w') => Level::Warn,
+        Some(b'e') => Level::Error,
+        Some(b'c') => Level::Critical,
+        _ => Level::Info,
+    }
+}
+
+/// Behind `{"timestamp":"2026-11-22T10:48:22.616Z","status":"`.
+const STATUS_AT: usize = 50;
 
 /// Escaped bytes that parts of a line may take.
 struct Room {
@@ -92,12 +149,6 @@ const STACK_BYTES_MIN: usize = 8 << 10;
 /// Datadog keeps 200 characters of a tag's value.
 const IDENTITY_CHARS_MAX: usize = 200;
 
-/// Datadog indexes fewer than 256 attributes; each is also compared with those before it.
-const FIELDS_MAX: usize = 128;
-
-/// Stands before the name of a field that is named like a key of ours.
-const PREFIX: &str = "extra.";
-
 struct Line<'a> {
     stamp_unix_ns: u64,
     fixed: &'a Static,
@@ -105,33 +156,42 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn write(&self, out: &mut Vec<u8>, room: &Room) {
+    fn write(&self, out: &mut Pen<'_>, room: &Room) {
         let record = self.record;
-        out.extend_from_slice(b"{\"timestamp\":\"");
+        out.put(b"{\"timestamp\":\"");
         push_stamp(out, self.stamp_unix_ns);
-        out.extend_from_slice(b"\",\"status\":\"");
-        out.extend_from_slice(record.level.status().as_bytes());
-        out.extend_from_slice(b"\",\"message\":");
+        match record.level {
+            Level::Debug => out.put(b"\",\"status\":\"debug\",\"message\":"),
+            Level::Info => out.put(b"\",\"status\":\"info\",\"message\":"),
+            Level::Warn => out.put(b"\",\"status\":\"warn\",\"message\":"),
+            Level::Error => out.put(b"\",\"status\":\"error\",\"message\":"),
+            Level::Critical => out.put(b"\",\"status\":\"critical\",\"message\":"),
+        }
         push_text(out, record.message, room.message);
-        out.extend_from_slice(&self.fixed.source);
-        push_named(out, ",\"logger.name\":", record.logger, room.name);
-        push_named(out, ",\"logger.thread_name\":", record.thread, room.name);
+        out.put_all(&self.fixed.source);
+        if !record.logger.is_empty() {
+            out.put(b",\"logger.name\":");
+            push_text(out, record.logger, room.name);
+        }
+        if !record.thread.is_empty() {
+            out.put(b",\"logger.thread_name\":");
+            push_text(out, record.thread, room.name);
+        }
         push_ids(out, record);
-        out.extend_from_slice(&self.fixed.unified);
+        out.put_all(&self.fixed.unified);
         let all = push_fields(out, record.fields, room.fields);
         push_error(out, record, room);
         if room.cut || !all {
-            out.extend_from_slice(b",\"truncated\":true");
+            out.put(b",\"truncated\":true");
         }
-        out.extend_from_slice(b"}\n");
+        out.put(b"}\n");
     }
 
     /// Measures what stands beside message and stack, and shares the rest out between the two.
-    fn write_cut(&self, out: &mut Vec<u8>) {
-        let start = out.len();
+    fn write_cut(&self, out: &mut Pen<'_>) {
         self.write(out, &SHARES);
-        let rest = LINE_BYTES_MAX - (out.len() - start);
-        out.truncate(start);
+        let rest = LINE_BYTES_MAX - out.at();
+        out.back_to(0);
         let message = escaped_len(self.record.message);
         let stack = escaped_len(self.record.error_stack.unwrap_or(""));
         let stack = stack.min(rest.saturating_sub(message).max(STACK_BYTES_MIN));
@@ -144,32 +204,6 @@ impl Line<'_> {
     }
 }
 
-/// What is over the limit before it is escaped is not encoded in whole first: that bounds memory.
-fn raw_bytes(record: &Record<'_>) -> usize {
-    let fields = record
-        .fields
-        .iter()
-        .take(FIELDS_MAX)
-        .map(|(name, value)| match value {
-            Value::Str(text) => name.len() + text.len(),
-            _ => name.len(),
-        });
-    let texts = [
-        Some(record.message),
-        Some(record.logger),
-        Some(record.thread),
-        record.error_kind,
-        record.error_message,
-        record.error_stack,
-    ];
-    texts
-        .iter()
-        .flatten()
-        .map(|text| text.len())
-        .chain(fields)
-        .sum()
-}
-
 thread_local! {
     /// The last second that was written, and its text: the calendar is asked once a second.
     static SECOND: Cell<(u64, [u8; SECOND_BYTES])> = const { Cell::new((u64::MAX, [0; SECOND_BYTES])) };
@@ -179,23 +213,29 @@ thread_local! {
 const SECOND_BYTES: usize = 19;
 
 /// RFC 3339 in UTC with milliseconds.
-fn push_stamp(out: &mut Vec<u8>, unix_ns: u64) {
+fn push_stamp(out: &mut Pen<'_>, unix_ns: u64) {
     let second = unix_ns / 1_000_000_000;
     let (kept, mut text) = SECOND.get();
     if kept != second {
         text = second_text(second);
         SECOND.set((second, text));
     }
-    out.extend_from_slice(&text);
     let milliseconds = (unix_ns / 1_000_000 % 1_000) as u32;
-    let [a, b, c] = [milliseconds / 100, milliseconds / 10, milliseconds].map(digit);
-    out.extend_from_slice(&[b'.', a, b, c, b'Z']);
+    let [b, c] = two_digits(milliseconds);
+    let mut whole = [b'Z'; SECOND_BYTES + 5];
+    whole[..SECOND_BYTES].copy_from_slice(&text);
+    whole[SECOND_BYTES..SECOND_BYTES + 4].copy_from_slice(&[b'.', hundreds(milliseconds), b, c]);
+    out.put(&whole);
+}
+
+fn hundreds(milliseconds: u32) -> u8 {
+    two_digits(milliseconds / 100)[1]
 }
 
 fn second_text(second: u64) -> [u8; SECOND_BYTES] {
     let seconds = i64::try_from(second).expect("u64 nanoseconds / 10^9 fits i64");
     let stamp = DateTime::from_timestamp(seconds, 0).expect("u64 nanoseconds end in 2554");
-    let year = u32::try_from(stamp.year()).expect("not before 1970");
+    let year = stamp.year().unsigned_abs();
     let parts = [
         (0, year / 100),
         (2, year % 100),
@@ -207,157 +247,48 @@ fn second_text(second: u64) -> [u8; SECOND_BYTES] {
     ];
     let mut text = *b"0000-00-00T00:00:00";
     for (at, number) in parts {
-        text[at..at + 2].copy_from_slice(&[digit(number / 10), digit(number)]);
+        text[at..at + 2].copy_from_slice(&two_digits(number));
     }
     text
 }
 
-fn digit(number: u32) -> u8 {
-    b'0' + u8::try_from(number % 10).expect("one digit")
-}
-
 /// Decimal, save a 128-bit trace id, which is 32 hex digits; that is how the backend joins logs
 /// to traces (Datadog docs, "Correlating logs and traces").
-fn push_ids(out: &mut Vec<u8>, record: &Record<'_>) {
+fn push_ids(out: &mut Pen<'_>, record: &Record<'_>) {
     if record.trace_id != 0 {
-        out.extend_from_slice(b",\"dd.trace_id\":\"");
+        out.put(b",\"dd.trace_id\":\"");
         match u64::try_from(record.trace_id) {
-            Ok(low) => push_scalar(out, &low),
+            Ok(low) => push_u64(out, low),
             Err(_) => push_hex(out, record.trace_id),
         }
-        out.push(b'"');
+        out.put(b"\"");
     }
     if record.span_id != 0 {
-        out.extend_from_slice(b",\"dd.span_id\":\"");
-        push_scalar(out, &record.span_id);
-        out.push(b'"');
+        out.put(b",\"dd.span_id\":\"");
+        push_u64(out, record.span_id);
+        out.put(b"\"");
     }
 }
 
-fn push_hex(out: &mut Vec<u8>, id: u128) {
-    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-    let mut text = [0; 32];
-    for (two, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(id.to_be_bytes()) {
-        *two = [digit(byte >> 4), digit(byte & 15)];
-    }
-    out.extend_from_slice(&text);
-}
-
-/// Returns whether all fields stand in the line in whole.
-fn push_fields(out: &mut Vec<u8>, fields: &[(&str, Value<'_>)], room: usize) -> bool {
-    let start = out.len();
-    let mut all = fields.len() <= FIELDS_MAX;
-    let prefixed = fields.iter().any(|(name, _)| name.starts_with(PREFIX));
-    for (at, (name, value)) in fields.iter().take(FIELDS_MAX).enumerate() {
-        if fields[..at]
-            .iter()
-            .any(|(before, _)| before == name || (prefixed && same_key(before, name)))
-        {
-            continue;
-        }
-        let left = match room {
-            usize::MAX => usize::MAX,
-            room => room.saturating_sub(out.len() - start),
-        };
-        all &= push_field(out, (name, *value), left);
-    }
-    all
-}
-
-fn push_field(out: &mut Vec<u8>, (name, value): (&str, Value<'_>), room: usize) -> bool {
-    /// A comma, a colon, four quotes, `extra.`, and the longest number.
-    const FRAME_BYTES_MAX: usize = 48;
-    let named = room == usize::MAX || escaped_len(name).saturating_add(FRAME_BYTES_MAX) <= room;
-    if !named {
-        return false;
-    }
-    let start = out.len();
-    out.push(b',');
-    let key = out.len();
-    push_string(out, name);
-    if is_ours(name) {
-        out.splice(key + 1..key + 1, PREFIX.bytes());
-    }
-    out.push(b':');
-    match value {
-        Value::Str(text) => {
-            let left = match room {
-                usize::MAX => usize::MAX,
-                room => room.saturating_sub(out.len() - start + 2),
-            };
-            return push_text(out, text, left);
-        }
-        Value::U64(number) => push_scalar(out, &number),
-        Value::I64(number) => push_scalar(out, &number),
-        Value::F64(number) => push_scalar(out, &number),
-        Value::Bool(flag) => push_scalar(out, &flag),
-    }
-    true
-}
-
-/// Whether two different field names become the same key.
-fn same_key(one: &str, other: &str) -> bool {
-    let prefixed = |key: &str, name: &str| key.strip_prefix(PREFIX) == Some(name) && is_ours(name);
-    prefixed(one, other) || prefixed(other, one)
-}
-
-fn is_ours(name: &str) -> bool {
-    matches!(
-        name,
-        "timestamp"
-            | "status"
-            | "message"
-            | "service"
-            | "ddsource"
-            | "logger.name"
-            | "logger.thread_name"
-            | "dd.trace_id"
-            | "dd.span_id"
-            | "dd.service"
-            | "dd.env"
-            | "dd.version"
-            | "error.kind"
-            | "error.message"
-            | "error.stack"
-            | "truncated"
-    )
-}
-
-fn push_error(out: &mut Vec<u8>, record: &Record<'_>, room: &Room) {
+fn push_error(out: &mut Pen<'_>, record: &Record<'_>, room: &Room) {
     if let Some(kind) = record.error_kind {
-        out.extend_from_slice(b",\"error.kind\":");
+        out.put(b",\"error.kind\":");
         push_text(out, kind, room.error);
     }
     if let Some(message) = record.error_message {
-        out.extend_from_slice(b",\"error.message\":");
+        out.put(b",\"error.message\":");
         push_text(out, message, room.error);
     }
     if let Some(stack) = record.error_stack {
-        out.extend_from_slice(b",\"error.stack\":");
+        out.put(b",\"error.stack\":");
         push_stack(out, stack, room.stack);
-    }
-}
-
-fn push_identity(out: &mut Vec<u8>, key: &str, value: &str) {
-    let end = value.char_indices().nth(IDENTITY_CHARS_MAX);
-    push_named(
-        out,
-        key,
-        &value[..end.map_or(value.len(), |(at, _)| at)],
-        usize::MAX,
-    );
-}
-
-fn push_named(out: &mut Vec<u8>, key: &str, text: &str, room: usize) {
-    if !text.is_empty() {
-        out.extend_from_slice(key.as_bytes());
-        push_text(out, text, room);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::fields::FIELDS_MAX;
+    use super::super::record::Value;
     use super::super::text::GAP;
     use super::*;
     use proptest::prelude::*;
@@ -611,6 +542,18 @@ mod tests {
     }
 
     #[test]
+    fn the_level_of_a_line_is_read_from_it() {
+        for stamp in [0, STAMP, u64::MAX] {
+            for level in Level::ALL {
+                let mut out = Vec::new();
+                encode(&mut out, stamp, &fixed(), &Record::new(level, ""));
+                assert_eq!(level_of(&out), level);
+            }
+        }
+        assert_eq!(level_of(b"no line"), Level::Info);
+    }
+
+    #[test]
     fn stamps_know_the_calendar() {
         let rows = [
             (
@@ -626,9 +569,9 @@ mod tests {
             ("the end", u64::MAX, "2554-07-21T23:34:33.709Z"),
         ];
         for (rule, stamp, text) in rows {
-            let mut out = Vec::new();
-            push_stamp(&mut out, stamp);
-            assert_eq!(String::from_utf8(out).unwrap(), text, "{rule}");
+            let mut room = [0; 24];
+            push_stamp(&mut Pen::new(&mut room), stamp);
+            assert_eq!(String::from_utf8_lossy(&room), text, "{rule}");
         }
     }
 

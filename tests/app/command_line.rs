@@ -3,6 +3,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Output};
 
+use testapi::agent::decode::{LogLine, Status, log_line};
 use testapi::config::VARS;
 
 use crate::support::{FakeAgent, Program};
@@ -56,7 +57,57 @@ fn what_is_not_a_flag_is_refused() {
         let text = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(2), "{args:?}");
         assert!(text.contains(args[0]), "{args:?}: {text}");
+        assert_eq!(text.lines().count(), 1, "{args:?}: {text}");
     }
+}
+
+/// Who collects a container's streams takes stderr for errors, a line each, unless a line says otherwise.
+#[test]
+fn all_that_stderr_is_told_is_lines_like_those_of_the_log() {
+    #[track_caller]
+    fn check(args: &[&str], env: &[(&str, &str)], expected: &[(Status, &str, &str, &str)]) {
+        let mut command = Command::new(Program::PATH);
+        command.env_clear().args(args).envs(env.iter().copied());
+        let text = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        let lines: Vec<LogLine> = text.lines().map(log_line).collect();
+        assert_eq!(lines.len(), expected.len(), "{args:?}: {text}");
+        for (line, (status, message, kind, more)) in lines.iter().zip(expected) {
+            assert!(line.json && line.time_unix_us.is_some(), "{text}");
+            assert_eq!(
+                (line.status, line.service.as_str()),
+                (*status, "shop"),
+                "{text}"
+            );
+            assert_eq!(
+                (line.message.as_str(), line.logger.as_str()),
+                (*message, "testapi")
+            );
+            assert_eq!(line.error_kind, *kind, "{text}");
+            assert!(line.error_message.contains(more), "{text}");
+            assert!(
+                line.fields.contains(&("ddsource".into(), "rust".into())),
+                "{text}"
+            );
+        }
+    }
+    let shop = ("DD_SERVICE", "shop");
+    let unexpected = "unexpected argument '--bnid' found";
+    for args in [&["--bnid"][..], &["serve", "--bnid"], &["agent", "--bnid"]] {
+        let usage = (Status::Error, unexpected, "UsageError", "Usage: testapi");
+        check(args, &[shop], &[usage]);
+    }
+    let takes = "--statsd-host \"x\": takes host:port or unix:///path";
+    let start = (Status::Error, takes, "StartError", takes);
+    check(&["--statsd-host", "x"], &[shop], &[start]);
+    let wrong = "TESTAPI_LOG_FILES_KEPT=\"0\": takes a number from 1 to 100; kept 4";
+    check(
+        &["--statsd-host", "x"],
+        &[shop, ("TESTAPI_LOG_FILES_KEPT", "0")],
+        &[(Status::Warn, wrong, "", ""), start],
+    );
+    let folder = "cannot follow /: it is a folder (--tail)";
+    let start = (Status::Error, folder, "StartError", folder);
+    check(&["agent", "--tail", "/"], &[shop], &[start]);
 }
 
 #[test]

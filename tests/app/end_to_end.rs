@@ -120,7 +120,7 @@ fn every_route_answers() {
 
 #[test]
 fn the_end_is_clean() {
-    let Ended { code, stderr } = &run().ended;
+    let Ended { code, stderr, .. } = &run().ended;
     assert_eq!(*code, Some(0), "{stderr:#?}");
     let agent = run().seen.requests[0].header("Host").unwrap();
     let expected = [

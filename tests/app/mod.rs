@@ -7,4 +7,7 @@ mod descriptors;
 mod end_to_end;
 mod errors;
 mod gunicorn;
+mod hangup;
+mod libraries;
 mod metrics;
+mod panics;

@@ -33,7 +33,7 @@ const ROOMS: &[Room] = &[
     (
         "log",
         &["worker", "clock", "identity"],
-        &["serde", "serde_json", "chrono", "memchr"],
+        &["serde", "serde_json", "chrono", "memchr", "log_facade"],
     ),
     (
         "gunicorn",
@@ -169,6 +169,7 @@ fn the_table_itself_keeps_the_walls() {
             ("tiny_http", &["server"][..]),
             ("crossbeam_channel", &["worker"]),
             ("chrono", &["log"]),
+            ("log_facade", &["log"]),
             ("hashbrown", &["dogstatsd"]),
             ("httparse", &["http"]),
             ("rmp_serde", &["trace", "agent"]),

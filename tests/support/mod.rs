@@ -14,5 +14,5 @@ pub(crate) use actor::{Act, Actor, Gate, Scene};
 pub(crate) use exchange::{Reply, ask, get, try_ask};
 pub(crate) use fake_agent::{FakeAgent, Received, Seen, env_of};
 pub(crate) use folder::Folder;
-pub(crate) use program::{Ended, Program};
+pub(crate) use program::{Ended, Program, for_a_person};
 pub(crate) use wait::{DEADLINE, Until};

@@ -1,4 +1,7 @@
 //! The real program as a child process: its environment is what the test says, its stderr is read.
+//!
+//! Nobody sits at a terminal here, so stderr is lines of JSON; a test sees what a person would: `testapi: `
+//! and the message.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -18,6 +21,17 @@ pub(crate) struct Program {
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stderr: Vec<String>,
+    /// The lines as they came.
+    pub(crate) raw: Vec<String>,
+}
+
+/// What a person would be told by this line.
+#[track_caller]
+pub(crate) fn for_a_person(line: &str) -> String {
+    let json: serde_json::Value =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+    let message = json["message"].as_str().expect("every line has a message");
+    format!("testapi: {message}")
 }
 
 #[derive(Default)]
@@ -29,6 +43,7 @@ struct Told {
 #[derive(Default)]
 struct Lines {
     all: Vec<String>,
+    raw: Vec<String>,
     closed: bool,
 }
 
@@ -62,7 +77,15 @@ impl Program {
         reader
             .spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    to.lines.lock().unwrap().all.push(line);
+                    let mut lines = to.lines.lock().unwrap();
+                    // What is no line of ours is seen as it is, by the test that must fail of it.
+                    let seen = match line.starts_with('{') {
+                        true => for_a_person(&line),
+                        false => line.clone(),
+                    };
+                    lines.all.push(seen);
+                    lines.raw.push(line);
+                    drop(lines);
                     to.changed.notify_all();
                 }
                 to.lines.lock().unwrap().closed = true;
@@ -115,6 +138,7 @@ impl Program {
         Ended {
             code: self.child.wait().unwrap().code(),
             stderr: self.stderr(),
+            raw: self.told.lines.lock().unwrap().raw.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::{Fault, Services};
+use crate::log::Logger;
 use crate::server::{Params, Reply, Request, Watch};
 use crate::trace::{AgentState, Tracer};
 
@@ -23,6 +24,7 @@ pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Re
             "uptime_seconds": up_ns / 1_000_000_000,
             "exporters": exporters,
             "tracer": tracer(&services.tracer),
+            "log": log(&services.logger),
             "server": {
                 "replies": server.replies,
                 "write_failed": server.write_failed,
@@ -39,6 +41,26 @@ pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Re
             },
         }),
     ))
+}
+
+/// What became of lines by level, and of the file as a whole; the exporters' ledger has the reasons.
+fn log(logger: &Logger) -> Value {
+    let stats = logger.stats();
+    let dropped = stats.dropped().pairs();
+    let dropped: serde_json::Map<String, Value> = dropped
+        .filter(|(_, count)| *count > 0)
+        .map(|(level, count)| (level.status().to_string(), json!(count)))
+        .collect();
+    json!({
+        "dropped": dropped,
+        "lines_own": stats.lines_own,
+        "file_rotated": stats.file_rotated,
+        "file_rotate_failed": stats.file_rotate_failed,
+        "file_reopened": stats.file_reopened,
+        "file_reopen_failed": stats.file_reopen_failed,
+        "stdout_lines_lost": stats.stdout_lines_lost,
+        "stdout_closed": stats.stdout_closed,
+    })
 }
 
 /// What the tracer did, and what its sampling dropped: that is no loss, and stands in no ledger.

@@ -244,7 +244,7 @@ fn settings(cli: &Cli) -> Settings {
 }
 
 /// The same settings, with everything sent to this agent and written to this log.
-fn towards(settings: Settings, agent: &AgentAddresses, log: &Path) -> Result<Settings, String> {
+fn towards(mut settings: Settings, agent: &AgentAddresses, log: &Path) -> Result<Settings, String> {
     let receiver = Target::Tcp(agent.receiver.ip().to_string(), agent.receiver.port());
     let dogstatsd = agent
         .dogstatsd
@@ -252,6 +252,9 @@ fn towards(settings: Settings, agent: &AgentAddresses, log: &Path) -> Result<Set
     let dogstatsd = format!("udp://{dogstatsd}")
         .parse()
         .map_err(|e| format!("{e}"))?;
+    // The demo puts its log aside itself, when the agent has read it.
+    let taken = settings.say("TESTAPI_LOG_FILE_BYTES_MAX", "0");
+    taken.map_err(|takes| format!("TESTAPI_LOG_FILE_BYTES_MAX takes {takes}"))?;
     Ok(settings
         .with_agent(receiver, dogstatsd)
         .with_log(Some(log.into()), false))
