@@ -101,6 +101,9 @@ struct AgentArgs {
     /// A Prometheus page to scrape, http://host:port/metrics; may be repeated
     #[arg(long, value_name = "URL")]
     scrape: Vec<String>,
+    /// Namespace under which Datadog's OpenMetrics check would send what is scraped; the page shows these names
+    #[arg(long, value_name = "NAMESPACE", default_value = "TESTAPI")]
+    openmetrics_namespace: String,
     /// Seconds between two scrapes
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     scrape_interval: u64,
@@ -251,6 +254,7 @@ fn agent(args: AgentArgs, (stderr, stop): (&Stderr, &AtomicBool)) -> ExitCode {
         hosts: args.host,
         tail,
         scrape: args.scrape,
+        openmetrics_namespace: args.openmetrics_namespace,
         scrape_interval: Duration::from_secs(args.scrape_interval),
         ..AgentOptions::default()
     };

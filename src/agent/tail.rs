@@ -48,6 +48,17 @@ enum Outcome {
     Behind,
 }
 
+/// What the path leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// The file that is open, or none: its last lines may still come.
+    Same,
+    /// The same, but shorter than what was read of it.
+    Truncated,
+    /// Another file.
+    Replaced,
+}
+
 impl Tail {
     pub(super) fn new(options: Vec<TailOptions>, queue: Queue, behind: Arc<AtomicBool>) -> Tail {
         let follow = |options: TailOptions| Followed {
@@ -109,12 +120,20 @@ impl Followed {
             if self.open.is_none() && !self.try_open()? {
                 return Ok(Outcome::UpToDate);
             }
+            // Before the read, or what is written between the two to a file that then gives way would be missed.
+            let turn = self.turn()?;
+            if turn == Turn::Truncated {
+                self.offer_last_line(queue);
+                self.begin_again()?;
+            }
             if let Outcome::Behind = self.read_on(queue, waiting_max)? {
                 return Ok(Outcome::Behind);
             }
-            if !self.moved(queue)? {
+            if turn != Turn::Replaced {
                 return Ok(Outcome::UpToDate);
             }
+            self.offer_last_line(queue);
+            self.open = None;
         }
         Ok(Outcome::Behind)
     }
@@ -171,23 +190,33 @@ impl Followed {
         }
     }
 
-    /// Whether there is more to read: the path leads to another file, or the file was truncated.
-    fn moved(&mut self, queue: &Queue) -> std::io::Result<bool> {
-        let Some(open) = &mut self.open else {
-            return Ok(true);
+    fn turn(&self) -> std::io::Result<Turn> {
+        let Some(open) = &self.open else {
+            return Ok(Turn::Same);
         };
         let now = match fs::metadata(&self.options.path) {
-            // Deleted, or between the two halves of a rotation: its last lines may still come.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            // Deleted, or between the two halves of a rotation.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Turn::Same),
             found => found?,
         };
-        if (now.dev(), now.ino()) != open.id {
-            self.open = None;
+        Ok(if (now.dev(), now.ino()) != open.id {
+            Turn::Replaced
         } else if now.len() < open.offset {
-            open.offset = open.file.seek(SeekFrom::Start(0))?;
+            Turn::Truncated
         } else {
-            return Ok(false);
+            Turn::Same
+        })
+    }
+
+    fn begin_again(&mut self) -> std::io::Result<()> {
+        if let Some(open) = &mut self.open {
+            open.offset = open.file.seek(SeekFrom::Start(0))?;
         }
+        Ok(())
+    }
+
+    /// What has no line feed yet, of a file that will not grow any more.
+    fn offer_last_line(&mut self, queue: &Queue) {
         let bytes = self.lines.finish();
         if !bytes.is_empty() {
             queue.offer(Cargo::Lines {
@@ -196,7 +225,6 @@ impl Followed {
                 cut: 0,
             });
         }
-        Ok(true)
     }
 
     /// Once for each new trouble, not with every tick.

@@ -6,11 +6,14 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use testapi::agent::decode::log_line;
+use testapi::agent::page::Views;
+use testapi::agent::view::Query;
+use testapi::app::{AgentOptions, TailOptions, start_agent};
 use testapi::clock::{Clock, Hand};
 use testapi::identity::Identity;
 use testapi::log::{self, Level, Logger, Options, Record, Rotation};
@@ -433,4 +436,65 @@ fn old_files_move_up_only_as_far_as_they_must() {
         &file,
         &[&["4"], &["3"], &["2"], &["1"]],
     );
+}
+
+/// True once dropped, also by a panic.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// The agent looks all the time: also between the last line of a file and the first of the next.
+#[test]
+fn the_local_agent_reads_every_line_of_a_file_that_is_put_aside_by_size() {
+    const TURNS: usize = 200;
+    const EACH: usize = 50;
+    let folder = Folder::new();
+    let file = folder.file("a.json");
+    let rotation = Rotation {
+        bytes_max: 6 << 10,
+        kept: 2,
+        ..NEVER
+    };
+    let (logger, guard, _hand) = logger(&file, rotation, 0);
+    let options = AgentOptions {
+        receiver_bind: "127.0.0.1:0".into(),
+        dogstatsd_bind: None,
+        page_bind: "127.0.0.1:0".into(),
+        tail: vec![TailOptions {
+            path: file,
+            from_start: true,
+        }],
+        ..AgentOptions::default()
+    };
+    let (agent, agent_guard) = start_agent(options, Clock::system()).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                agent.tail_now(DEADLINE).unwrap();
+            }
+        });
+        let _done = Finally(&done);
+        for turn in 0..TURNS {
+            for number in 0..EACH {
+                let message = format!("{turn} {number}");
+                logger.log(&Record::new(Level::Info, &message));
+                logger.flush(DEADLINE).unwrap();
+            }
+            // A file that comes and goes between two looks is never seen.
+            agent.tail_now(DEADLINE).unwrap();
+        }
+    });
+    assert!(logger.stats().file_rotated as usize > TURNS / 3);
+    let logs = agent.logs(&Query {
+        limit: 1,
+        ..Query::default()
+    });
+    assert_eq!((logs.held, logs.evicted), ((TURNS * EACH) as u64, 0));
+    guard.stop(DEADLINE);
+    agent_guard.stop(DEADLINE);
 }
