@@ -102,11 +102,21 @@ struct AgentArgs {
     #[arg(long, value_name = "URL")]
     scrape: Vec<String>,
     /// Namespace under which Datadog's OpenMetrics check would send what is scraped; the page shows these names
-    #[arg(long, value_name = "NAMESPACE", default_value = "TESTAPI")]
+    #[arg(long, value_name = "NAMESPACE", default_value = "TESTAPI", value_parser = namespace)]
     openmetrics_namespace: String,
     /// Seconds between two scrapes
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     scrape_interval: u64,
+}
+
+/// As it can stand before a metric's name (Datadog docs, "Metrics, Custom naming").
+fn namespace(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let good = text.is_empty() || text.starts_with(|c: char| c.is_ascii_alphabetic());
+    match good && text.chars().all(plain) {
+        true => Ok(text.to_string()),
+        false => Err("takes a letter, then letters, digits, _ and dots, or nothing"),
+    }
 }
 
 /// Time that requests in flight are given at the end.

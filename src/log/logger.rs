@@ -62,6 +62,36 @@ const REACH: [usize; Level::ALL.len()] = [50, 70, 80, 90, 100];
 
 /// Opens the file and starts the thread `dd-log`.
 ///
+/// ```
+/// use std::time::Duration;
+///
+/// use testapi::clock::Clock;
+/// use testapi::identity::Identity;
+/// use testapi::log::{self, Level, Options, Record, Value};
+///
+/// let file = std::env::temp_dir().join(format!("shop-{}.json", std::process::id()));
+/// let options = Options { file: Some(file.clone()), stdout: false, ..Options::default() };
+/// let (clock, _hand) = Clock::manual(1_795_344_502_616_000_000);
+/// let (logger, guard) = log::start(options, &Identity::default(), clock)?;
+/// logger.log(&Record {
+///     trace_id: 7,
+///     span_id: 9,
+///     fields: &[("http.status_code", Value::U64(200))],
+///     ..Record::new(Level::Info, "served")
+/// });
+/// assert!(guard.stop(Duration::from_secs(2)).flushed);
+/// assert_eq!(
+///     std::fs::read_to_string(&file).unwrap(),
+///     concat!(
+///         r#"{"timestamp":"2026-11-22T10:48:22.616Z","status":"info","message":"served","#,
+///         r#""ddsource":"rust","dd.trace_id":"7","dd.span_id":"9","http.status_code":200}"#,
+///         "\n"
+///     )
+/// );
+/// # std::fs::remove_file(&file).unwrap();
+/// # Ok::<(), testapi::log::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Open`] when the file cannot be opened, [`Error::Thread`] when there is no thread.
 pub fn start(

@@ -57,6 +57,12 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::Bind(address, error) if error.kind() == io::ErrorKind::InvalidInput => {
+                write!(
+                    f,
+                    "cannot bind {address:?}: takes address:port, as 127.0.0.1:5000"
+                )
+            }
             StartError::Bind(address, error) => write!(f, "cannot bind {address}: {error}"),
             StartError::Thread(error) => write!(f, "cannot start a server thread: {error}"),
         }

@@ -23,7 +23,7 @@ pub(super) const VARS: &[Var] = &[
     Var {
         name: "TESTAPI_LOG_FILE_BYTES_MAX",
         default: "67108864",
-        takes: "bytes; 0 is no limit",
+        takes: "a whole number of bytes; 0 is no limit",
         help: "size at which the log file becomes `.1` and is begun anew",
         read: |s, v| set(&mut s.log.rotation.bytes_max, v.parse().ok()),
     },
