@@ -91,7 +91,9 @@ fn same_key(one: &str, other: &str) -> bool {
     prefixed(one, other) || prefixed(other, one)
 }
 
-const OURS: [&str; 16] = [
+/// What a line says itself, and what Datadog reads as its host, time, status, tags or trace, whoever wrote it
+/// (Datadog docs, "Attributes and aliasing" and "Pipelines", the preprocessing of JSON logs).
+const OURS: [&str; 33] = [
     "timestamp",
     "status",
     "message",
@@ -108,23 +110,44 @@ const OURS: [&str; 16] = [
     "error.message",
     "error.stack",
     "truncated",
+    "host",
+    "hostname",
+    "syslog.hostname",
+    "source",
+    "ddtags",
+    "date",
+    "@timestamp",
+    "_timestamp",
+    "Timestamp",
+    "eventTime",
+    "published_date",
+    "severity",
+    "level",
+    "syslog.severity",
+    "syslog.timestamp",
+    "trace_id",
+    "span_id",
 ];
 
-/// A bit for each first letter and for each length of our keys.
-const OURS_LIKE: (u64, u64) = {
-    let (mut letters, mut lengths, mut at) = (0, 0, 0);
+/// A bit for the ends and the length of each of our keys.
+const OURS_LIKE: u64 = {
+    let (mut bits, mut at) = (0, 0);
     while at < OURS.len() {
-        letters |= 1 << (OURS[at].as_bytes()[0] % 64);
-        lengths |= 1 << OURS[at].len();
+        bits |= like_ours(OURS[at].as_bytes());
         at += 1;
     }
-    (letters, lengths)
+    bits
 };
+
+const fn like_ours(name: &[u8]) -> u64 {
+    match name {
+        [] => 0,
+        [only] => 1 << (*only % 64),
+        [first, .., last] => 1 << ((*first as usize + 5 * name.len() + 29 * *last as usize) % 64),
+    }
+}
 
 /// Few names are compared in whole: most of a program's own begin otherwise, or have another length.
 fn is_ours(name: &str) -> bool {
-    let (letters, lengths) = OURS_LIKE;
-    let first = *name.as_bytes().first().unwrap_or(&0);
-    let like = letters >> (first % 64) & lengths >> (name.len() % 64) & 1;
-    like == 1 && OURS.contains(&name)
+    OURS_LIKE & like_ours(name.as_bytes()) != 0 && OURS.contains(&name)
 }

@@ -5,7 +5,7 @@
 //! has been replaced or emptied meanwhile, written in whole to what is there now.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -54,6 +54,8 @@ pub(super) struct LogFile {
     /// Not before does a rotation that failed have another try.
     rotate_from_ns: u64,
     wants_reopening: bool,
+    /// Somebody left a line there without its end: ours do not become a part of it.
+    ends_torn: bool,
     held: Held,
     turns: Turns,
     /// What kept the file from being put aside, until it is told.
@@ -73,6 +75,7 @@ impl LogFile {
     pub(super) fn open(path: PathBuf, held_bytes_max: usize, now: Now) -> io::Result<LogFile> {
         let (file, found) = open(&path)?;
         Ok(LogFile {
+            ends_torn: is_torn(&path, &found),
             path,
             rotation: Rotation::default(),
             open: Some(file),
@@ -170,6 +173,7 @@ impl LogFile {
             self.bytes = found.len();
             self.born_unix_ns = born(found, now);
             self.place = place;
+            self.ends_torn = is_torn(&self.path, found);
         }
         self.open = Some(file);
     }
@@ -178,6 +182,7 @@ impl LogFile {
     fn note_length(&mut self, bytes: u64, now: Now) {
         if bytes < self.bytes && self.place.regular {
             self.held.restart();
+            self.ends_torn = false;
             self.born_unix_ns = now.unix_ns;
         }
         self.bytes = bytes;
@@ -203,6 +208,11 @@ impl LogFile {
             let Some(file) = &mut self.open else {
                 return Ok(());
             };
+            if self.ends_torn {
+                file.write_all(b"\n")?;
+                self.ends_torn = false;
+                self.bytes += 1;
+            }
             let before = self.held.left_bytes();
             let outcome = self.held.write_batch(file, room);
             self.bytes += (before - self.held.left_bytes()) as u64;
@@ -222,7 +232,8 @@ impl LogFile {
     fn rotate(&mut self, now: Now) {
         let in_peace = now.mono_ns >= self.rotate_from_ns;
         let has_lines = self.bytes > 0 && !self.held.is_begun();
-        if !(in_peace && has_lines && self.place.regular && self.open.is_some()) {
+        let may = self.place.regular && !is_borrowed(&self.path);
+        if !(in_peace && has_lines && may && self.open.is_some()) {
             return;
         }
         match self.begin_anew() {
@@ -242,12 +253,15 @@ impl LogFile {
     }
 
     fn begin_anew(&self) -> io::Result<(File, Metadata)> {
-        let ours = fs::metadata(&self.path)?;
-        if Place::of(&ours) != self.place {
+        let ours = match fs::metadata(&self.path) {
+            Ok(found) if Place::of(&found) == self.place => found,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             // Somebody else was faster.
-            return open(&self.path);
-        }
-        put_aside(&self.path, self.rotation.kept)?;
+            _ => return open(&self.path),
+        };
+        // A link stays where it is: what it leads to is put aside, beside itself.
+        let real = fs::canonicalize(&self.path)?;
+        put_aside(&real, self.rotation.kept)?;
         let opened = open(&self.path).and_then(|(file, found)| {
             // Whoever may read the old one may read the new one.
             if found.mode() != ours.mode() {
@@ -257,7 +271,7 @@ impl LogFile {
         });
         if opened.is_err() {
             // Should this fail too, the next look at the path makes the file.
-            let _ = put_back(&self.path);
+            let _ = put_back(&real);
         }
         opened
     }
@@ -284,6 +298,30 @@ fn open(path: &Path) -> io::Result<(File, Metadata)> {
     let file = File::options().append(true).create(true).open(path)?;
     let found = file.metadata()?;
     Ok((file, found))
+}
+
+/// Whether the file ends in the middle of a line, as a full disk or a kill may leave it.
+fn is_torn(path: &Path, found: &Metadata) -> bool {
+    let last = || -> io::Result<u8> {
+        let mut file = File::open(path)?;
+        let same = Place::of(&file.metadata()?) == Place::of(found);
+        file.seek(SeekFrom::Start(if same { found.len() - 1 } else { 0 }))?;
+        let mut byte = [b'\n'];
+        file.read_exact(&mut byte)?;
+        Ok(if same { byte[0] } else { b'\n' })
+    };
+    // One that may be written and not read is taken as it is.
+    found.is_file() && found.len() > 0 && last().is_ok_and(|byte| byte != b'\n')
+}
+
+/// Whether the path is another name of what the system lent us, such as `/dev/stdout`: that is not ours to
+/// rename, though a file may be behind it.
+fn is_borrowed(path: &Path) -> bool {
+    let lent = |path: &Path| {
+        let device = path.starts_with("/dev") && !path.starts_with("/dev/shm");
+        device || path.starts_with("/proc")
+    };
+    lent(path) || fs::read_link(path).is_ok_and(|leads_to| lent(&leads_to))
 }
 
 /// When a file that was there before us began.

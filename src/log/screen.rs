@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use super::Error;
@@ -15,6 +16,9 @@ use crate::worker::{self, AskError, Fill, FlushError, Guard, Handle, Job, Limits
 
 /// Bytes that wait for a standard output beside a file.
 const STDOUT_BYTES_MAX: usize = 1 << 20;
+/// Between two tries of one that does not block and is full, and how many there are before the next tick.
+const FULL_WAIT: Duration = Duration::from_millis(2);
+const FULL_WAITS_MAX: u32 = 20;
 /// How long the end waits for it.
 const STDOUT_STOP_WAIT: Duration = Duration::from_millis(200);
 
@@ -80,9 +84,26 @@ impl Screen {
     }
 
     fn write_held(&mut self) -> io::Result<()> {
+        let mut waits = 0;
         while !self.held.is_empty() {
             let stream = self.stream.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-            self.held.write_batch(stream, BATCH_BYTES_MAX)?;
+            let before = self.held.left_bytes();
+            let outcome = self.held.write_batch(stream, BATCH_BYTES_MAX);
+            match outcome {
+                // Somebody who shares the pipe has set it not to block. Its reader may be at work all the same.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    waits = if self.held.left_bytes() < before {
+                        0
+                    } else {
+                        waits + 1
+                    };
+                    if waits > FULL_WAITS_MAX {
+                        return Err(error);
+                    }
+                    thread::park_timeout(FULL_WAIT);
+                }
+                outcome => drop(outcome?),
+            }
         }
         Ok(())
     }

@@ -498,3 +498,79 @@ fn the_local_agent_reads_every_line_of_a_file_that_is_put_aside_by_size() {
     guard.stop(DEADLINE);
     agent_guard.stop(DEADLINE);
 }
+
+/// As a kill or a full disk may leave it.
+#[test]
+fn a_line_that_another_run_left_without_its_end_takes_none_of_ours() {
+    let folder = Folder::new();
+    let file = folder.file("a.json");
+    for (left, feeds) in [
+        ("", 0),
+        ("{\"message\":\"whole\"}\n", 1),
+        ("{\"message\":\"to", 1),
+    ] {
+        fs::write(&file, left).unwrap();
+        let (logger, guard, _hand) = logger(&file, NEVER, 0);
+        logger.log(&Record::new(Level::Info, "ours"));
+        guard.stop(DEADLINE);
+        let text = fs::read_to_string(&file).unwrap();
+        let (before, ours) = text
+            .trim_end()
+            .rsplit_once('\n')
+            .unwrap_or(("", text.trim_end()));
+        assert_eq!(
+            (before.trim_end(), log_line(ours).message.as_str()),
+            (left.trim_end(), "ours")
+        );
+        assert_eq!(text.matches('\n').count(), feeds + 1);
+    }
+}
+
+#[test]
+fn of_a_link_the_file_behind_it_is_put_aside_beside_itself() {
+    let folder = Folder::new();
+    let (link, volume) = (folder.file("a.json"), folder.file("volume"));
+    fs::create_dir(&volume).unwrap();
+    std::os::unix::fs::symlink(volume.join("real.json"), &link).unwrap();
+    let rotation = Rotation {
+        bytes_max: 1_000,
+        kept: 2,
+        ..NEVER
+    };
+    let (logger, guard, _hand) = logger(&link, rotation, 0);
+    for number in 0..30 {
+        logger.log(&Record::new(Level::Info, &number.to_string()));
+        logger.flush(DEADLINE).unwrap();
+    }
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    let mut names: Vec<_> = fs::read_dir(&volume)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["real.json", "real.json.1", "real.json.2"]);
+    assert!(logger.stats().file_rotated > 1);
+    guard.stop(DEADLINE);
+}
+
+/// What the system lent us is not ours to rename, though a file is behind it.
+#[test]
+fn a_link_to_a_descriptor_is_never_put_aside() {
+    let folder = Folder::new();
+    let (link, behind) = (folder.file("stdout"), folder.file("behind"));
+    let held = File::create(&behind).unwrap();
+    let descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
+    std::os::unix::fs::symlink(descriptor, &link).unwrap();
+    let rotation = Rotation {
+        bytes_max: 100,
+        ..NEVER
+    };
+    let (logger, guard, _hand) = logger(&link, rotation, 0);
+    for _ in 0..9 {
+        logger.log(&Record::new(Level::Info, "m"));
+        logger.flush(DEADLINE).unwrap();
+    }
+    assert_eq!(logger.stats().file_rotated, 0);
+    assert_eq!(fs::read_to_string(&behind).unwrap().lines().count(), 9);
+    guard.stop(DEADLINE);
+}
