@@ -25,7 +25,7 @@ fn main() {
     let target = arguments
         .next()
         .unwrap_or_else(|| "/logging/debug".to_string());
-    let pairs = process::environment();
+    let (pairs, _) = process::environment();
     let pairs = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));

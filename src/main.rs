@@ -125,13 +125,19 @@ const REQUESTS_STOP: Duration = Duration::from_secs(5);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
-    let pairs = process::environment();
+    let (pairs, unreadable) = process::environment();
     let pairs = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let said = config::parse(pairs, &|path| path.exists());
     let stderr = Stderr::new(&said.0.identity(), Clock::system());
     install_panic_hook(stderr.clone());
+    for name in unreadable {
+        if config::VARS.iter().any(|var| var.name == name) {
+            let text = format!("{name}: its value is not UTF-8, and is not read");
+            tell(&stderr, Level::Warn, &text);
+        }
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return explain(&stderr, &error),

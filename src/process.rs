@@ -11,15 +11,21 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 /// What a shell reports of a program that a second signal ended (128 + SIGINT).
 const LEFT_AT_ONCE: i32 = 130;
 
-/// The environment as pairs. What is not Unicode is left out: no setting can be.
+/// The environment as pairs, and the names of those whose value is not Unicode: no setting can be that.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+pub fn environment() -> (Vec<(String, String)>, Vec<String>) {
+    let (mut pairs, mut unreadable) = (Vec::new(), Vec::new());
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => pairs.push((name, value)),
+            (Ok(name), Err(_)) => unreadable.push(name),
+            _ => {}
+        }
+    }
+    (pairs, unreadable)
 }
 
 /// True from the first SIGTERM or SIGINT on; a second leaves at once, with exit code 130.

@@ -11,6 +11,7 @@
 //! assert_eq!((route.example, route.observed), ("/sdmetrics/timer/12.5", true));
 //! ```
 
+mod exporter_metrics;
 mod fault;
 mod frames;
 mod handlers;
@@ -21,6 +22,7 @@ mod segment;
 mod series;
 mod services;
 
+pub use exporter_metrics::ExporterFamilies;
 pub use fault::{Fault, Refusal};
 pub use instrument::Api;
 pub use panics::install as install_panic_hook;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
+use super::ExporterFamilies;
 use crate::clock::Clock;
 use crate::dogstatsd;
 use crate::gunicorn::{self, Severity};
@@ -34,6 +35,8 @@ pub struct Services {
     pub registry: Registry,
     /// Families that requests feed.
     pub families: RequestFamilies,
+    /// Families that the exporters' ledgers are read into.
+    pub exporter_families: ExporterFamilies,
     /// Whether log lines carry the ids of the active span.
     pub logs_injection: bool,
     /// Whether they carry all of a trace id, or its lower half.

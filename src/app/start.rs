@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::news::{News, Notice, say};
 use super::{Error, Report, health};
-use crate::api::{Api, Bulkhead, ExporterState, RequestFamilies, Services, install_panic_hook};
+use crate::api::{
+    Api, Bulkhead, ExporterFamilies, ExporterState, RequestFamilies, Services, install_panic_hook,
+};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::gunicorn::{self, Backlog, Workers};
@@ -46,13 +48,13 @@ fn start_with(
         clock: clock.clone(),
     });
     let metrics_guard = process::start(&registry, clock.clone()).map_err(Error::Thread)?;
-    let families = RequestFamilies::register(&registry)
+    let (families, exporter_families) = RequestFamilies::register(&registry)
         .and_then(|families| {
             // Not env: the Agent sets a tag of that name itself.
             let pairs = [("version", identity.version.as_str())];
             registry.info("testapi_build", "What is running.", &pairs)?;
             registry.expose_itself()?;
-            Ok(families)
+            Ok((families, ExporterFamilies::register(&registry)?))
         })
         .map_err(|error| Error::Registry(error.to_string()))?;
     let (logger, log_guard) =
@@ -84,6 +86,7 @@ fn start_with(
         logger,
         registry,
         families,
+        exporter_families,
         logs_injection: settings.logs_injection,
         wide_log_ids: settings.wide_log_ids,
         own_address: OnceLock::new(),

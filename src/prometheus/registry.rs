@@ -186,9 +186,12 @@ impl Registry {
         self.insert((name, Kind::Info), family.exposed())
     }
 
-    /// A counter that is read elsewhere, or has fractions: whoever sets it sees to it that it only rises, and that
-    /// its label sets are few.
-    pub(super) fn read_counter(
+    /// Registers a counter that is counted elsewhere, or has fractions: it is told with [`Gauge::rise_to`] what is
+    /// known by now, just before a page is written. Its label sets have no bound: they are the program's own.
+    ///
+    /// # Errors
+    /// [`Error`] names what is wrong with the name or the labels.
+    pub fn read_counter(
         &self,
         name: &str,
         help: &str,

@@ -69,7 +69,7 @@ impl Gauge {
     }
 
     /// Sets the value unless it is higher already. Neither may be negative: then their bits are in their order.
-    pub(super) fn rise_to(&self, value: f64) {
+    pub fn rise_to(&self, value: f64) {
         self.0.fetch_max(value.to_bits(), Ordering::Relaxed);
     }
 

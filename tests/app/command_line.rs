@@ -1,12 +1,13 @@
 //! The command line: help, mistakes, exit codes.
 
+use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Output};
 
 use testapi::agent::decode::{LogLine, Status, log_line};
 use testapi::config::VARS;
 
-use crate::support::{FakeAgent, Program};
+use crate::support::{DEADLINE, FakeAgent, Program, Until, for_a_person};
 
 fn output(args: &[&str]) -> Output {
     let mut command = Command::new(Program::PATH);
@@ -179,4 +180,70 @@ fn a_system_without_another_thread_is_an_error_and_no_panic() {
         assert!(text.contains("cannot start a thread"), "{args:?}: {text}");
         assert!(!text.contains("panicked"), "{args:?}: {text}");
     }
+}
+
+/// A pipe that is full before the program starts, and that nobody reads.
+#[test]
+fn a_stderr_that_nobody_reads_keeps_no_signal_away() {
+    let (_reader, mut full) = std::io::pipe().unwrap();
+    let filler = full.try_clone().unwrap();
+    full.write_all(&[b'x'; 64 << 10]).unwrap();
+    let mut child = Command::new(Program::PATH)
+        .args(["--bind", "127.0.0.1:0"])
+        .env_clear()
+        .env("TESTAPI_LOG_STDOUT", "false")
+        .env("DD_TRACE_ENABLED", "false")
+        .stderr(filler)
+        .spawn()
+        .unwrap();
+    // It watches for signals from its first steps on; the line about its address comes after.
+    Until::new(DEADLINE).some("the API listens", || listens(child.id()));
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let code = Until::new(DEADLINE).some("the end of the program", || child.try_wait().unwrap());
+    assert_eq!(code.code(), Some(0));
+}
+
+/// Whether one of the process's sockets listens.
+fn listens(id: u32) -> Option<()> {
+    const LISTEN: &str = "0A";
+    let table = std::fs::read_to_string(format!("/proc/{id}/net/tcp")).ok()?;
+    let listening = table.lines().filter_map(|row| {
+        let fields: Vec<&str> = row.split_whitespace().collect();
+        (fields.get(3) == Some(&LISTEN)).then(|| format!("socket:[{}]", fields[9]))
+    });
+    let listening: Vec<String> = listening.collect();
+    let own = std::fs::read_dir(format!("/proc/{id}/fd")).ok()?;
+    let own = own.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    own.into_iter().find_map(|link| {
+        listening
+            .contains(&link.to_str()?.to_string())
+            .then_some(())
+    })
+}
+
+#[test]
+fn a_value_that_is_no_text_is_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let value = std::ffi::OsStr::from_bytes(b"/tmp/caf\xe9.json");
+    let told = Command::new(Program::PATH)
+        .args(["--bind", "no address"])
+        .env_clear()
+        .env("TESTAPI_LOG_FILE", value)
+        .env("NOT_OURS", value)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    let lines: Vec<String> = told.lines().map(for_a_person).collect();
+    assert_eq!(
+        lines[0],
+        "testapi: TESTAPI_LOG_FILE: its value is not UTF-8, and is not read"
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
 }

@@ -138,3 +138,38 @@ fn label_sets_over_the_setting_are_one_and_counted() {
     assert_eq!(refused.value, 5.0);
     assert_eq!(program.terminate().code, Some(0));
 }
+
+#[test]
+fn what_the_exporters_were_handed_and_lost_is_on_the_page() {
+    let agent = FakeAgent::start();
+    let mut env = agent.env();
+    env.push(("TESTAPI_LOG_FILE".to_string(), "/dev/full".to_string()));
+    let program = Program::serve(&env);
+    for _ in 0..3 {
+        assert_eq!(get(program.address(), "/logging/error").status, 200);
+    }
+    let sum = |read: &Exposition<'_>, name: &str, labels: &[(&str, &str)]| -> f64 {
+        let has = |sample: &&decode::Sample<'_>| {
+            let holds = |(key, value): &(&str, &str)| {
+                sample.labels.iter().any(|(k, v)| k == key && v == value)
+            };
+            sample.name == name && labels.iter().all(holds)
+        };
+        read.samples
+            .iter()
+            .filter(has)
+            .map(|sample| sample.value)
+            .sum()
+    };
+    let reply = page(&program, &[OPENMETRICS]);
+    let shown = read(&reply);
+    let logs = [("pipeline", "logs")];
+    let pending = sum(&shown, "telemetry_items_pending", &logs);
+    assert!(
+        pending >= 6.0,
+        "three lines and their access lines wait: {pending}"
+    );
+    assert_eq!(sum(&shown, "telemetry_items_total", &logs), 0.0);
+    assert_eq!(sum(&shown, "log_lines_dropped_total", &[]), 0.0);
+    program.terminate();
+}

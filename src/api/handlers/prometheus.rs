@@ -36,6 +36,7 @@ pub(in crate::api) fn exposition(
 ) -> Result<Reply, Fault> {
     let (format, content_type) = Format::negotiate(request.header_values("accept"));
     let packed = gzip::is_accepted(request.header_values("accept-encoding"));
+    services.exporter_families.look(services);
     let reply = services.registry.with_page(format, |page| match packed {
         true => {
             Reply::new(200, content_type, gzip::pack(page)).with_header("Content-Encoding", "gzip")

@@ -228,7 +228,13 @@ const HEEDED: [&str; 6] = [
 ];
 
 fn settings(cli: &Cli) -> Settings {
-    let pairs = process::environment();
+    let (pairs, unreadable) = process::environment();
+    for name in unreadable
+        .iter()
+        .filter(|name| HEEDED.contains(&name.as_str()))
+    {
+        say(&format!("{name}: its value is not UTF-8, and is not read"));
+    }
     let pairs = pairs
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
