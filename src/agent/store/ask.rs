@@ -61,7 +61,8 @@ impl Store {
         locked(&self.logs).access_lines()
     }
 
-    /// Sums by name: DogStatsD counts since the start, Prometheus samples of the last scrapes.
+    /// Sums by name: DogStatsD counts since the start; Prometheus counters over restarts of what is scraped, other
+    /// samples as of the last scrapes.
     pub(crate) fn metric_sums(&self) -> [BTreeMap<String, f64>; 2] {
         let metrics = locked(&self.metrics);
         let mut sums = [BTreeMap::new(), BTreeMap::new()];
