@@ -208,6 +208,11 @@ mod tests {
         assert!(agent.scrape_now(LIMIT).is_err());
         let page = agent.raw_page("").unwrap();
         assert_eq!((&*page.failure, &*page.text), ("answered 500", ""));
+        let failing = agent.metrics().failing;
+        let failing: Vec<_> = failing.iter().map(|f| (&*f.url, &*f.why)).collect();
+        assert_eq!(failing, [(&*page.url, "answered 500")]);
+        let shown = got(&agent, "/metrics", 200);
+        assert!(shown.contains("every last scrape failed"), "{shown}");
         assert_eq!(agent.raw_page("http://elsewhere/"), None);
     }
 

@@ -24,11 +24,19 @@ impl Store {
     }
 
     pub(crate) fn metrics(&self, now_unix_us: u64) -> view::Metrics {
-        locked(&self.metrics).view(now_unix_us)
+        let metrics = locked(&self.metrics).view(now_unix_us);
+        view::Metrics {
+            failing: locked(&self.pages).failing(),
+            ..metrics
+        }
     }
 
     pub(crate) fn explain(&self, now_unix_us: u64, which: &Which) -> view::Metrics {
-        locked(&self.metrics).explain(now_unix_us, which)
+        let metrics = locked(&self.metrics).explain(now_unix_us, which);
+        view::Metrics {
+            failing: locked(&self.pages).failing(),
+            ..metrics
+        }
     }
 
     /// One scraped address, or the first where none is named.
