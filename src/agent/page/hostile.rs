@@ -241,6 +241,7 @@ impl Views for Hostile {
             exemplars: vec![ExemplarRow {
                 line: 1,
                 trace_id: h(),
+                trace_held: true,
                 value: f64::NAN,
                 time_unix_ms: Some(i64::MIN),
             }],

@@ -321,12 +321,14 @@ fn line(out: &mut String, page: &RawPage, number: usize, text: &str) {
         );
     }
     let exemplar = page.exemplars.iter().find(|e| e.line == number);
-    if let Some(exemplar) = exemplar.filter(|e| !e.trace_id.is_empty()) {
-        html!(
+    match exemplar.filter(|e| !e.trace_id.is_empty()) {
+        Some(exemplar) if exemplar.trace_held => html!(
             out,
             " <a class=\"jump\" href=\"/traces/{}\">trace</a>",
             pct(&exemplar.trace_id)
-        );
+        ),
+        Some(_) => out.push_str(" <small>its trace is not held</small>"),
+        None => {}
     }
     for finding in found {
         out.push_str("<p class=\"said\">");
@@ -445,6 +447,7 @@ mod tests {
         found.exemplars = vec![ExemplarRow {
             line: 2,
             trace_id: "7".to_string(),
+            trace_held: true,
             ..ExemplarRow::default()
         }];
         let said = "<span class=\"err\">fails</span> <b>no-help</b> <code>a</code> <small>Because. For people.</small>";
@@ -457,7 +460,15 @@ mod tests {
             "<a class=\"jump\" href=\"/traces/7\">trace</a>",
             "<li id=\"L1\" class=\"\">",
         ];
-        check("findings", (&found, 1), &parts, &["No findings"]);
+        check(
+            "findings",
+            (&found, 1),
+            &parts,
+            &["No findings", "not held"],
+        );
+        found.exemplars[0].trace_held = false;
+        let parts = ["<small>its trace is not held</small>"];
+        check("a trace that went", (&found, 1), &parts, &["/traces/7"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What readers ask of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,6 +21,12 @@ impl Store {
         let held = locked(&self.logs).held();
         trace.logs = held.of_trace(id);
         Some(trace)
+    }
+
+    /// Those of the traces that are held.
+    pub(crate) fn traces_held(&self, ids: &[u64]) -> HashSet<u64> {
+        let traces = locked(&self.traces);
+        ids.iter().copied().filter(|id| traces.holds(*id)).collect()
     }
 
     pub(crate) fn metrics(&self, now_unix_us: u64) -> view::Metrics {
