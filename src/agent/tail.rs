@@ -2,7 +2,8 @@
 //!
 //! A file that is put aside is read to its end. Those that came after it and were put aside as well before the
 //! next look (`a.log.1`, `a.log.2` and so on, the youngest first) are read whole, if the one that was read last
-//! is among them. What is not seen: a file that was deleted before it was read, and one under any other name.
+//! is among them. What is not seen: a file that was deleted before it was read, one past `.100`, and one under
+//! any other name.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -26,6 +27,8 @@ const READ_BYTES: usize = 256 << 10;
 const WAITING_BYTES_MAX: u64 = 8 << 20;
 /// Files put aside that are looked at.
 const ASIDE_MAX: usize = 100;
+/// How often, as two rotations under way at once may hide one.
+const LOOKS_AT_ASIDE: usize = 3;
 
 /// Looks at the files on every tick.
 pub(super) struct Tail {
@@ -190,16 +193,17 @@ impl Followed {
                 return Ok(true);
             }
             // After the path: what is put aside from now on is younger than what it led to.
-            let between = self.put_aside_after(last, open.id, queue);
-            self.files.extend(between);
+            let between =
+                (0..LOOKS_AT_ASIDE).find_map(|_| self.put_aside_after(last, open.id, queue));
+            self.files.extend(between.into_iter().flatten());
         }
         self.files.push_back(open);
         Ok(true)
     }
 
-    /// The numbered files between those two, the oldest first; none if the first is not among them.
-    fn put_aside_after(&mut self, first: Id, last: Id, queue: &Queue) -> Vec<Open> {
-        let mut between: Vec<Open> = Vec::new();
+    /// The numbered files between those two, the oldest first; `None` if the first is not among them.
+    fn put_aside_after(&mut self, first: Id, last: Id, queue: &Queue) -> Option<Vec<Open>> {
+        let (mut between, mut missing): (Vec<Open>, bool) = (Vec::new(), false);
         for number in 1..=ASIDE_MAX {
             let mut path = self.options.path.clone().into_os_string();
             path.push(format!(".{number}"));
@@ -208,16 +212,22 @@ impl Followed {
             }
             let open = match Open::at(path.as_ref()) {
                 Ok(Some(open)) => open,
-                Ok(None) => break,
+                // One may be between two names, two in a row are the end.
+                Ok(None) if missing => break,
+                Ok(None) => {
+                    missing = true;
+                    continue;
+                }
                 Err(error) => {
                     let text = format!("{}: {error}", path.to_string_lossy());
                     self.complain(&text, queue);
                     break;
                 }
             };
+            missing = false;
             if open.id == first {
                 between.reverse();
-                return between;
+                return Some(between);
             }
             // They move up while we look, so one may be met twice, and younger ones than the last before it.
             if open.id == last {
@@ -226,7 +236,7 @@ impl Followed {
                 between.push(open);
             }
         }
-        Vec::new()
+        None
     }
 
     fn read_on(&mut self, queue: &Queue, waiting_max: u64) -> std::io::Result<Outcome> {

@@ -504,6 +504,40 @@ fn the_local_agent_reads_every_line_of_a_file_that_is_put_aside_by_size() {
     agent_guard.stop(DEADLINE);
 }
 
+/// While the agent looks, files move up under its eyes; it is slower than they come.
+#[test]
+fn the_local_agent_reads_every_line_though_files_come_faster_than_it_looks() {
+    const ROUNDS: usize = 40;
+    const TURNS: usize = 20;
+    let folder = Folder::new();
+    let file = folder.file("a.log");
+    fs::write(&file, "").unwrap();
+    let (agent, agent_guard) = following(file.clone());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                agent.tail_now(DEADLINE).unwrap();
+            }
+        });
+        let _done = Finally(&done);
+        for round in 0..ROUNDS {
+            for turn in 0..TURNS {
+                put_aside(&file, turn);
+                fs::write(&file, format!("{round} {turn}\n")).unwrap();
+            }
+            agent.tail_now(DEADLINE).unwrap();
+            for number in 1..=TURNS {
+                fs::remove_file(numbered(&file, number)).unwrap();
+            }
+        }
+    });
+    agent.tail_now(DEADLINE).unwrap();
+    let read = agent.overview().pipelines[3].points;
+    assert_eq!(read as usize, ROUNDS * TURNS);
+    agent_guard.stop(DEADLINE);
+}
+
 /// Puts the file aside as `.1`, with those that are there already a number up.
 fn put_aside(file: &Path, already: usize) {
     for number in (1..=already).rev() {
@@ -549,6 +583,20 @@ fn the_local_agent_reads_files_that_came_and_were_put_aside_between_two_looks() 
         "three rotations; a line without its end is whole when its file is put aside",
         three,
         &["1", "2", "3", "4", "5", "6", "7"],
+    );
+    let under_way = |file: &Path| {
+        put_aside(file, 1);
+        fs::write(file, "2\n").unwrap();
+        put_aside(file, 2);
+        fs::write(file, "3\n").unwrap();
+        for number in (1..=3).rev() {
+            fs::rename(numbered(file, number), numbered(file, number + 1)).unwrap();
+        }
+    };
+    check_followed(
+        "a rotation that is under way leaves a gap",
+        under_way,
+        &["1", "2", "3"],
     );
     let gone = |file: &Path| {
         put_aside(file, 1);
