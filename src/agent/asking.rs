@@ -9,7 +9,7 @@ use super::counts::Counts;
 use super::listener::Ping;
 use super::options::Addresses;
 use super::page::{Settings, Views};
-use super::raw::raw_page;
+use super::raw::{mark_held, raw_page};
 use super::store::{Arrival, Store};
 use super::view::{
     ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, RawPage, Trace, Traces, Which,
@@ -140,7 +140,9 @@ impl Views for Agent {
 
     fn raw_page(&self, url: &str) -> Option<RawPage> {
         let (url, held) = self.inner.store.page(url)?;
-        Some(raw_page(&url, held))
+        let mut page = raw_page(&url, held);
+        mark_held(&mut page, &self.inner.store);
+        Some(page)
     }
 
     fn logs(&self, query: &Query) -> Logs {

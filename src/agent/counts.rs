@@ -15,7 +15,8 @@ pub struct Counts {
     pub access_log_lines: u64,
     /// Sums of DogStatsD counts, sample rates undone, by name.
     pub dogstatsd: BTreeMap<String, f64>,
-    /// Sums over all label sets as of the last scrapes, by name.
+    /// Sums over all label sets, by name. What counts up adds up over a restart of the scraped program: a value
+    /// lower than the one before begins anew from zero. Anything else is as of the last scrapes.
     pub prometheus: BTreeMap<String, f64>,
 }
 

@@ -121,6 +121,19 @@ pub struct Metrics {
     pub events: Vec<EventRow>,
     /// Last result of each service check.
     pub checks: Vec<CheckRow>,
+    /// Scraped addresses whose last scrape failed.
+    pub failing: Vec<FailingScrape>,
+}
+
+/// A scraped address whose last scrape brought no page, or one that could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FailingScrape {
+    /// The address.
+    pub url: String,
+    /// When it failed, in microseconds since 1970.
+    pub time_unix_us: u64,
+    /// Why, at most 300 bytes of it.
+    pub why: String,
 }
 
 /// Which contexts and series are asked for. What is empty fits all.

@@ -3,7 +3,7 @@
 use super::decode::{Exemplar, Line, line, lines};
 use super::lint::{Page, lint_exposition};
 use super::raw_view::{ExemplarRow, RawPage};
-use super::store::HeldPage;
+use super::store::{HeldPage, Store};
 use super::trace_id::parse_trace_id;
 
 const EXEMPLARS_MAX: usize = 1_000;
@@ -49,6 +49,16 @@ pub(super) fn raw_page(url: &str, held: HeldPage) -> RawPage {
     }
 }
 
+/// Marks the exemplars whose trace is held.
+pub(super) fn mark_held(page: &mut RawPage, store: &Store) {
+    let id = |row: &ExemplarRow| row.trace_id.parse::<u64>().ok();
+    let ids: Vec<u64> = page.exemplars.iter().filter_map(id).collect();
+    let held = store.traces_held(&ids);
+    for row in &mut page.exemplars {
+        row.trace_held = id(row).is_some_and(|id| held.contains(&id));
+    }
+}
+
 fn row(number: usize, exemplar: &Exemplar<'_>) -> ExemplarRow {
     let named = ["trace_id", "traceID", "dd.trace_id"];
     let mut labels = exemplar.labels.iter();
@@ -57,6 +67,7 @@ fn row(number: usize, exemplar: &Exemplar<'_>) -> ExemplarRow {
     ExemplarRow {
         line: number,
         trace_id: trace_id.map_or(String::new(), |id| id.to_string()),
+        trace_held: false,
         value: exemplar.value,
         time_unix_ms: exemplar.timestamp_ms,
     }
@@ -91,6 +102,7 @@ mod tests {
         let exemplar = ExemplarRow {
             line: 3,
             trace_id: "255".into(),
+            trace_held: false,
             value: 0.5,
             time_unix_ms: Some(1_500),
         };

@@ -48,6 +48,8 @@ pub struct ExemplarRow {
     pub line: usize,
     /// Low 64 bits of its `trace_id`, decimal, for the jump to the trace; empty where it has none.
     pub trace_id: String,
+    /// Whether that trace is held.
+    pub trace_held: bool,
     /// What it measured.
     pub value: f64,
     /// When, in milliseconds since 1970, or `None`.

@@ -136,7 +136,8 @@ mod tests {
     use crate::agent::view::{Query, Which};
     use crate::agent::{Agent, Guard, Options, api, start};
     use crate::server::{self, Reply, Request};
-    use std::net::UdpSocket;
+    use std::io::{Read, Write};
+    use std::net::{TcpStream, UdpSocket};
 
     const LIMIT: Duration = Duration::from_secs(20);
 
@@ -208,6 +209,11 @@ mod tests {
         assert!(agent.scrape_now(LIMIT).is_err());
         let page = agent.raw_page("").unwrap();
         assert_eq!((&*page.failure, &*page.text), ("answered 500", ""));
+        let failing = agent.metrics().failing;
+        let failing: Vec<_> = failing.iter().map(|f| (&*f.url, &*f.why)).collect();
+        assert_eq!(failing, [(&*page.url, "answered 500")]);
+        let shown = got(&agent, "/metrics", 200);
+        assert!(shown.contains("every last scrape failed"), "{shown}");
         assert_eq!(agent.raw_page("http://elsewhere/"), None);
     }
 
@@ -280,7 +286,25 @@ mod tests {
             .collect();
         let (sent, name) = ("TESTAPI.request_count.count", "testapi.request_count");
         assert_eq!(seen, [(sent, name, 5.0, 0.0), (sent, name, 6.0, 1.0)]);
-        assert_eq!(agent.raw_page("").unwrap().exemplars[0].trace_id, "255");
+        let exemplar = || agent.raw_page("").unwrap().exemplars.remove(0);
+        assert_eq!(
+            (&*exemplar().trace_id, exemplar().trace_held),
+            ("255", false)
+        );
+        let span = br#"[[{"trace_id":255,"span_id":1,"name":"n","resource":"r","service":"s","start":1,"duration":1}]]"#;
+        let mut receiver = TcpStream::connect(guard.addresses().receiver).unwrap();
+        let head = format!(
+            "POST /v0.4/traces HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            span.len()
+        );
+        receiver
+            .write_all(&[head.as_bytes(), span].concat())
+            .unwrap();
+        let mut reply = String::new();
+        receiver.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+        agent.settle(LIMIT).unwrap();
+        assert!(exemplar().trace_held, "since its trace came");
     }
 
     #[track_caller]

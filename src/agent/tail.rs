@@ -1,9 +1,16 @@
 //! Log files, followed through rename, truncation and deletion.
+//!
+//! A file that is put aside is read to its end. Those that came after it and were put aside as well before the
+//! next look (`a.log.1`, `a.log.2` and so on, the youngest first) are read whole, if the one that was read last
+//! is among them. What is not seen: a file that was deleted before it was read, one past `.100`, and one under
+//! any other name.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +25,10 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 const READ_BYTES: usize = 256 << 10;
 /// A file waits where a socket could not: no reading on while so much is not in the store yet.
 const WAITING_BYTES_MAX: u64 = 8 << 20;
+/// Files put aside that are looked at.
+const ASIDE_MAX: usize = 100;
+/// How often, as two rotations under way at once may hide one.
+const LOOKS_AT_ASIDE: usize = 3;
 
 /// Looks at the files on every tick.
 pub(super) struct Tail {
@@ -30,17 +41,42 @@ pub(super) struct Tail {
 struct Followed {
     options: TailOptions,
     path: Arc<str>,
-    open: Option<Open>,
+    /// The one that is read, and those to be read after it; the path led to the last of them. Held open, so
+    /// that a further rotation confuses nothing.
+    files: VecDeque<Open>,
     looked: bool,
     lines: Lines,
     last_error: Option<String>,
 }
 
+/// Device and inode.
+type Id = (u64, u64);
+
 struct Open {
     file: File,
-    /// Device and inode.
-    id: (u64, u64),
+    id: Id,
     offset: u64,
+}
+
+impl Open {
+    /// `None` where nothing is there.
+    fn at(path: &Path) -> std::io::Result<Option<Open>> {
+        // Opening a FIFO waits for its writer, for ever if there is none.
+        let found = fs::metadata(path);
+        if found.is_ok_and(|found| found.file_type().is_fifo()) {
+            return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is a FIFO"));
+        }
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let metadata = file.metadata()?;
+        Ok(Some(Open {
+            file,
+            id: (metadata.dev(), metadata.ino()),
+            offset: 0,
+        }))
+    }
 }
 
 enum Outcome {
@@ -64,7 +100,7 @@ impl Tail {
         let follow = |options: TailOptions| Followed {
             path: options.path.to_string_lossy().into(),
             options,
-            open: None,
+            files: VecDeque::new(),
             looked: false,
             lines: Lines::default(),
             last_error: None,
@@ -76,7 +112,7 @@ impl Tail {
         };
         // Now, not with the first tick: a file that comes in between is new and read from its start.
         for file in &mut tail.files {
-            let _ = file.try_open();
+            let _ = file.try_open(&tail.queue);
         }
         tail
     }
@@ -117,8 +153,15 @@ impl Followed {
     fn look(&mut self, queue: &Queue, waiting_max: u64) -> std::io::Result<Outcome> {
         // A file may be replaced again and again while we look; the next tick goes on.
         for _ in 0..8 {
-            if self.open.is_none() && !self.try_open()? {
+            if self.files.is_empty() && !self.try_open(queue)? {
                 return Ok(Outcome::UpToDate);
+            }
+            while self.files.len() > 1 {
+                if let Outcome::Behind = self.read_on(queue, waiting_max)? {
+                    return Ok(Outcome::Behind);
+                }
+                self.offer_last_line(queue);
+                self.files.pop_front();
             }
             // Before the read, or what is written between the two to a file that then gives way would be missed.
             let turn = self.turn()?;
@@ -129,41 +172,75 @@ impl Followed {
             if let Outcome::Behind = self.read_on(queue, waiting_max)? {
                 return Ok(Outcome::Behind);
             }
-            if turn != Turn::Replaced {
+            if turn != Turn::Replaced || !self.try_open(queue)? {
                 return Ok(Outcome::UpToDate);
             }
-            self.offer_last_line(queue);
-            self.open = None;
         }
         Ok(Outcome::Behind)
     }
 
-    fn try_open(&mut self) -> std::io::Result<bool> {
+    /// Opens what the path leads to, and what came between that and the file that is open.
+    fn try_open(&mut self, queue: &Queue) -> std::io::Result<bool> {
         let there_at_start = !std::mem::replace(&mut self.looked, true);
-        // Opening a FIFO waits for its writer, for ever if there is none.
-        let found = fs::metadata(&self.options.path);
-        if found.is_ok_and(|found| found.file_type().is_fifo()) {
-            return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is a FIFO"));
-        }
-        let mut file = match File::open(&self.options.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            opened => opened?,
+        let Some(mut open) = Open::at(&self.options.path)? else {
+            return Ok(false);
         };
-        let metadata = file.metadata()?;
-        let mut offset = 0;
         if there_at_start && !self.options.from_start {
-            offset = file.seek(SeekFrom::End(0))?;
+            open.offset = open.file.seek(SeekFrom::End(0))?;
         }
-        self.open = Some(Open {
-            file,
-            id: (metadata.dev(), metadata.ino()),
-            offset,
-        });
+        if let Some(last) = self.files.back().map(|last| last.id) {
+            if last == open.id {
+                return Ok(true);
+            }
+            // After the path: what is put aside from now on is younger than what it led to.
+            let between =
+                (0..LOOKS_AT_ASIDE).find_map(|_| self.put_aside_after(last, open.id, queue));
+            self.files.extend(between.into_iter().flatten());
+        }
+        self.files.push_back(open);
         Ok(true)
     }
 
+    /// The numbered files between those two, the oldest first; `None` if the first is not among them.
+    fn put_aside_after(&mut self, first: Id, last: Id, queue: &Queue) -> Option<Vec<Open>> {
+        let (mut between, mut missing): (Vec<Open>, bool) = (Vec::new(), false);
+        for number in 1..=ASIDE_MAX {
+            let mut path = self.options.path.clone().into_os_string();
+            path.push(format!(".{number}"));
+            if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+                break;
+            }
+            let open = match Open::at(path.as_ref()) {
+                Ok(Some(open)) => open,
+                // One may be between two names, two in a row are the end.
+                Ok(None) if missing => break,
+                Ok(None) => {
+                    missing = true;
+                    continue;
+                }
+                Err(error) => {
+                    let text = format!("{}: {error}", path.to_string_lossy());
+                    self.complain(&text, queue);
+                    break;
+                }
+            };
+            missing = false;
+            if open.id == first {
+                between.reverse();
+                return Some(between);
+            }
+            // They move up while we look, so one may be met twice, and younger ones than the last before it.
+            if open.id == last {
+                between.clear();
+            } else if between.iter().all(|known| known.id != open.id) {
+                between.push(open);
+            }
+        }
+        None
+    }
+
     fn read_on(&mut self, queue: &Queue, waiting_max: u64) -> std::io::Result<Outcome> {
-        let Some(open) = &mut self.open else {
+        let Some(open) = self.files.front_mut() else {
             return Ok(Outcome::UpToDate);
         };
         let mut buffer = vec![0; READ_BYTES];
@@ -191,7 +268,7 @@ impl Followed {
     }
 
     fn turn(&self) -> std::io::Result<Turn> {
-        let Some(open) = &self.open else {
+        let Some(open) = self.files.back() else {
             return Ok(Turn::Same);
         };
         let now = match fs::metadata(&self.options.path) {
@@ -209,7 +286,7 @@ impl Followed {
     }
 
     fn begin_again(&mut self) -> std::io::Result<()> {
-        if let Some(open) = &mut self.open {
+        if let Some(open) = self.files.back_mut() {
             open.offset = open.file.seek(SeekFrom::Start(0))?;
         }
         Ok(())

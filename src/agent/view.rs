@@ -7,8 +7,8 @@
 use serde::Serialize;
 
 pub use super::metric_view::{
-    Beside, CheckRow, EventRow, Explained, MetricBucket, MetricRow, Metrics, RawLine, Scraped,
-    Which,
+    Beside, CheckRow, EventRow, Explained, FailingScrape, MetricBucket, MetricRow, Metrics,
+    RawLine, Scraped, Which,
 };
 pub use super::raw_view::{ExemplarRow, RawPage};
 

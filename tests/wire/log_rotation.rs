@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testapi::agent::decode::log_line;
 use testapi::agent::page::Views;
 use testapi::agent::view::Query;
-use testapi::app::{AgentOptions, TailOptions, start_agent};
+use testapi::app::{Agent, AgentGuard, AgentOptions, TailOptions, start_agent};
 use testapi::clock::{Clock, Hand};
 use testapi::identity::Identity;
 use testapi::log::{self, Level, Logger, Options, Record, Rotation};
@@ -447,6 +447,21 @@ impl Drop for Finally<'_> {
     }
 }
 
+/// A local agent that reads the file from its start.
+fn following(file: PathBuf) -> (Agent, AgentGuard) {
+    let options = AgentOptions {
+        receiver_bind: "127.0.0.1:0".into(),
+        dogstatsd_bind: None,
+        page_bind: "127.0.0.1:0".into(),
+        tail: vec![TailOptions {
+            path: file,
+            from_start: true,
+        }],
+        ..AgentOptions::default()
+    };
+    start_agent(options, Clock::system()).unwrap()
+}
+
 /// The agent looks all the time: also between the last line of a file and the first of the next.
 #[test]
 fn the_local_agent_reads_every_line_of_a_file_that_is_put_aside_by_size() {
@@ -460,17 +475,7 @@ fn the_local_agent_reads_every_line_of_a_file_that_is_put_aside_by_size() {
         ..NEVER
     };
     let (logger, guard, _hand) = logger(&file, rotation, 0);
-    let options = AgentOptions {
-        receiver_bind: "127.0.0.1:0".into(),
-        dogstatsd_bind: None,
-        page_bind: "127.0.0.1:0".into(),
-        tail: vec![TailOptions {
-            path: file,
-            from_start: true,
-        }],
-        ..AgentOptions::default()
-    };
-    let (agent, agent_guard) = start_agent(options, Clock::system()).unwrap();
+    let (agent, agent_guard) = following(file);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -485,7 +490,7 @@ fn the_local_agent_reads_every_line_of_a_file_that_is_put_aside_by_size() {
                 logger.log(&Record::new(Level::Info, &message));
                 logger.flush(DEADLINE).unwrap();
             }
-            // A file that comes and goes between two looks is never seen.
+            // A file that is deleted between two looks is never seen.
             agent.tail_now(DEADLINE).unwrap();
         }
     });
@@ -573,4 +578,131 @@ fn a_link_to_a_descriptor_is_never_put_aside() {
     assert_eq!(logger.stats().file_rotated, 0);
     assert_eq!(fs::read_to_string(&behind).unwrap().lines().count(), 9);
     guard.stop(DEADLINE);
+}
+
+/// While the agent looks, files move up under its eyes; it is slower than they come.
+#[test]
+fn the_local_agent_reads_every_line_though_files_come_faster_than_it_looks() {
+    const ROUNDS: usize = 40;
+    const TURNS: usize = 20;
+    let folder = Folder::new();
+    let file = folder.file("a.log");
+    fs::write(&file, "").unwrap();
+    let (agent, agent_guard) = following(file.clone());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                agent.tail_now(DEADLINE).unwrap();
+            }
+        });
+        let _done = Finally(&done);
+        for round in 0..ROUNDS {
+            for turn in 0..TURNS {
+                put_aside(&file, turn);
+                fs::write(&file, format!("{round} {turn}\n")).unwrap();
+            }
+            agent.tail_now(DEADLINE).unwrap();
+            for number in 1..=TURNS {
+                fs::remove_file(numbered(&file, number)).unwrap();
+            }
+        }
+    });
+    agent.tail_now(DEADLINE).unwrap();
+    let read = agent.overview().pipelines[3].points;
+    assert_eq!(read as usize, ROUNDS * TURNS);
+    agent_guard.stop(DEADLINE);
+}
+
+/// Puts the file aside as `.1`, with those that are there already a number up.
+fn put_aside(file: &Path, already: usize) {
+    for number in (1..=already).rev() {
+        fs::rename(numbered(file, number), numbered(file, number + 1)).unwrap();
+    }
+    fs::rename(file, numbered(file, 1)).unwrap();
+}
+
+#[track_caller]
+fn check_followed(rule: &str, turn: impl FnOnce(&Path), expected: &[&str]) {
+    let folder = Folder::new();
+    let file = folder.file("a.log");
+    // It was there before: nobody asked for it.
+    fs::write(numbered(&file, 1), "older\n").unwrap();
+    fs::write(&file, "1\n").unwrap();
+    let (agent, agent_guard) = following(file.clone());
+    agent.tail_now(DEADLINE).unwrap();
+    turn(&file);
+    agent.tail_now(DEADLINE).unwrap();
+    let logs = agent.logs(&Query {
+        limit: 100,
+        ..Query::default()
+    });
+    let seen: Vec<&str> = logs.rows.iter().map(|row| &*row.message).collect();
+    assert_eq!(seen, expected, "{rule}");
+    agent_guard.stop(DEADLINE);
+}
+
+#[test]
+fn the_local_agent_reads_files_that_came_and_were_put_aside_between_two_looks() {
+    let append = |file: &Path, text: &str| {
+        let mut file = File::options().append(true).open(file).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    let three = |file: &Path| {
+        append(file, "2\n3");
+        for (already, text) in [(1, "4\n"), (2, "5\n6"), (3, "7\n8")] {
+            put_aside(file, already);
+            fs::write(file, text).unwrap();
+        }
+    };
+    check_followed(
+        "three rotations; a line without its end is whole when its file is put aside",
+        three,
+        &["1", "2", "3", "4", "5", "6", "7"],
+    );
+    let under_way = |file: &Path| {
+        put_aside(file, 1);
+        fs::write(file, "2\n").unwrap();
+        put_aside(file, 2);
+        fs::write(file, "3\n").unwrap();
+        for number in (1..=3).rev() {
+            fs::rename(numbered(file, number), numbered(file, number + 1)).unwrap();
+        }
+    };
+    check_followed(
+        "a rotation that is under way leaves a gap",
+        under_way,
+        &["1", "2", "3"],
+    );
+    let gone = |file: &Path| {
+        put_aside(file, 1);
+        fs::write(file, "unseen\n").unwrap();
+        put_aside(file, 2);
+        fs::remove_file(numbered(file, 2)).unwrap();
+        fs::write(file, "2\n").unwrap();
+    };
+    check_followed(
+        "without the file that was read nobody knows which are younger",
+        gone,
+        &["1", "2"],
+    );
+}
+
+#[test]
+fn what_was_put_aside_is_whole_though_it_is_more_than_may_wait_at_once() {
+    const FILES: usize = 4;
+    const EACH: usize = 50;
+    let folder = Folder::new();
+    let file = folder.file("a.log");
+    fs::write(&file, "").unwrap();
+    let (agent, agent_guard) = following(file.clone());
+    let text = format!("{}\n", "x".repeat(100 << 10)).repeat(EACH);
+    for already in 0..FILES {
+        put_aside(&file, already);
+        fs::write(&file, &text).unwrap();
+    }
+    agent.tail_now(DEADLINE).unwrap();
+    let read = agent.overview().pipelines[3].points;
+    assert_eq!(read as usize, FILES * EACH);
+    agent_guard.stop(DEADLINE);
 }

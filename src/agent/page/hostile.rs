@@ -181,6 +181,11 @@ impl Views for Hostile {
                 tags: vec![h()],
                 ..CheckRow::default()
             }],
+            failing: vec![FailingScrape {
+                url: h(),
+                why: h(),
+                time_unix_us: u64::MAX,
+            }],
         }
     }
 
@@ -228,6 +233,7 @@ impl Views for Hostile {
             text: format!("{HOSTILE}\n{HOSTILE}\n# HELP {HOSTILE}\n# TYPE {HOSTILE}\n"),
             cut: true,
             error: h(),
+            time_unix_us: 1,
             failed_unix_us: 1,
             failure: h(),
             findings: vec![finding(0), finding(2), finding(usize::MAX)],
@@ -235,6 +241,7 @@ impl Views for Hostile {
             exemplars: vec![ExemplarRow {
                 line: 1,
                 trace_id: h(),
+                trace_held: true,
                 value: f64::NAN,
                 time_unix_ms: Some(i64::MIN),
             }],

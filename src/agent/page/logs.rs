@@ -22,7 +22,7 @@ const LEVELS: [&str; 9] = [
     "ok",
 ];
 /// Those that are one click away.
-const CHIPS: [&str; 5] = ["", "error", "warn", "info", "debug"];
+const CHIPS: [&str; 6] = ["", "critical", "error", "warn", "info", "debug"];
 
 /// What the page is narrowed to.
 pub(super) struct Filter<'a> {

@@ -4,7 +4,7 @@ use super::explain;
 use super::figure::{Figure, bytes, duration, grouped, number};
 use super::html::{esc, html};
 use super::piece;
-use super::prometheus;
+use super::prometheus::{self, Scrapes};
 use super::settings::environment;
 use super::spark;
 use super::views::Settings;
@@ -32,6 +32,9 @@ const DOGSTATSD: [(&str, &str, &str); 6] = [
     ("distribution", "Distributions", "what the last 10 s hold"),
 ];
 
+const CHECKS: &str = "Service checks";
+const EVENTS: &str = "Events";
+
 /// What DogStatsD clients count of their own work; many rows that nobody looks for first.
 const CLIENT_PREFIX: &str = "datadog.dogstatsd.client.";
 
@@ -40,8 +43,12 @@ pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Sett
     let rows: Vec<&MetricRow> = metrics.rows.iter().filter(|row| fits(row, q)).collect();
     let scraped = |row: &&MetricRow| row.source == "prometheus";
     let (prometheus, sent): (Vec<_>, Vec<_>) = rows.iter().copied().partition(scraped);
+    let scrapes = Scrapes {
+        settings,
+        failing: &metrics.failing,
+    };
     if rows.is_empty() {
-        nothing(&mut out, metrics.rows.len() as u64, settings);
+        nothing(&mut out, metrics.rows.len() as u64, scrapes);
     }
     if metrics.overflow > 0 {
         html!(
@@ -53,21 +60,51 @@ pub(super) fn main(now_unix_us: u64, q: &str, metrics: &Metrics, settings: &Sett
     let (of_client, sent): (Vec<_>, Vec<_>) = sent
         .into_iter()
         .partition(|row| row.name.starts_with(CLIENT_PREFIX));
-    for table in sections(&sent) {
-        section(&mut out, now_unix_us, table);
-    }
-    prometheus::section(&mut out, now_unix_us, &prometheus, settings);
     let clients = Section {
         title: "What clients say of themselves",
         beside: "every ten seconds; not billed",
         rows: of_client,
     };
-    section(&mut out, now_unix_us, clients);
-    if q.is_empty() {
-        checks(&mut out, now_unix_us, &metrics.checks);
-        events(&mut out, now_unix_us, &metrics.events);
+    let (checked, happened): (&[CheckRow], &[EventRow]) = match q {
+        "" => (&metrics.checks, &metrics.events),
+        _ => (&[], &[]),
+    };
+    let tables = sections(&sent);
+    let mut jumps: Vec<(&'static str, usize)> = tables.iter().map(Section::jump).collect();
+    jumps.extend([
+        (prometheus::TITLE, prometheus.len()),
+        clients.jump(),
+        (CHECKS, checked.len()),
+        (EVENTS, happened.len()),
+    ]);
+    jump_line(&mut out, jumps);
+    for table in tables {
+        section(&mut out, now_unix_us, table);
     }
+    prometheus::section(&mut out, now_unix_us, &prometheus, scrapes);
+    section(&mut out, now_unix_us, clients);
+    checks(&mut out, now_unix_us, checked);
+    events(&mut out, now_unix_us, happened);
     out
+}
+
+/// Links to the sections that are there, if there is more than one.
+fn jump_line(out: &mut String, mut jumps: Vec<(&'static str, usize)>) {
+    jumps.retain(|(_, rows)| *rows > 0);
+    if jumps.len() < 2 {
+        return;
+    }
+    out.push_str("<nav class=\"jumps\" aria-label=\"Sections\">");
+    for (at, (title, rows)) in jumps.into_iter().enumerate() {
+        let glue = if at > 0 { " · " } else { "" };
+        html!(
+            out,
+            "{glue}<a href=\"#{}\">{title}</a> {}",
+            piece::anchor(title),
+            grouped(rows as u64)
+        );
+    }
+    out.push_str("</nav>");
 }
 
 /// Each known type of DogStatsD, and what is of none; any may be empty.
@@ -104,7 +141,7 @@ fn fits(row: &MetricRow, q: &str) -> bool {
     words_fit(&text.to_lowercase(), q)
 }
 
-fn nothing(out: &mut String, held: u64, settings: &Settings) {
+fn nothing(out: &mut String, held: u64, scrapes: Scrapes<'_>) {
     if held > 0 {
         piece::no_match(out, held, "context", "/metrics");
         return;
@@ -113,7 +150,17 @@ fn nothing(out: &mut String, held: u64, settings: &Settings) {
         "<section class=\"card empty\"><h2>No metric has arrived yet</h2>\
          <p>Point a DogStatsD client here, or let an address be scraped.</p>",
     );
-    environment(out, settings);
+    if scrapes.all_fail() {
+        out.push_str(
+            "<p class=\"err\">Addresses are scraped, but every last scrape failed:</p><ul>",
+        );
+        for failing in scrapes.failing {
+            let (url, why) = (esc(&failing.url), esc(&failing.why));
+            html!(out, "<li><code>{url}</code>: {why}</li>");
+        }
+        out.push_str("</ul>");
+    }
+    environment(out, scrapes.settings);
     out.push_str("</section>");
 }
 
@@ -138,6 +185,10 @@ impl<'a> Section<'a> {
                 .filter(|row| row.kind == kind)
                 .collect(),
         }
+    }
+
+    fn jump(&self) -> (&'static str, usize) {
+        (self.title, self.rows.len())
     }
 
     /// Names of the figures, in the order in which rows bring them.
@@ -173,7 +224,7 @@ fn section(out: &mut String, now_unix_us: u64, section: Section<'_>) {
         "" => count,
         words => format!("{count} · {words}"),
     };
-    piece::heading(out, section.title, &beside);
+    piece::heading_with_anchor(out, section.title, &beside);
     out.push_str("<section class=\"card flush\">");
     let names = section.columns();
     let mut columns = vec![("name", "wide")];
@@ -250,7 +301,7 @@ fn checks(out: &mut String, now_unix_us: u64, checks: &[CheckRow]) {
     if checks.is_empty() {
         return;
     }
-    piece::heading(out, "Service checks", "the last result of each");
+    piece::heading_with_anchor(out, CHECKS, "the last result of each");
     out.push_str("<section class=\"card flush\">");
     let columns = [
         ("check", "wide"),
@@ -258,7 +309,7 @@ fn checks(out: &mut String, now_unix_us: u64, checks: &[CheckRow]) {
         ("message", ""),
         ("arrived", "when"),
     ];
-    piece::table(out, "Service checks", &columns);
+    piece::table(out, CHECKS, &columns);
     for check in checks {
         let name = esc(&check.name);
         html!(
@@ -280,10 +331,10 @@ fn events(out: &mut String, now_unix_us: u64, events: &[EventRow]) {
     if events.is_empty() {
         return;
     }
-    piece::heading(out, "Events", "newest first");
+    piece::heading_with_anchor(out, EVENTS, "newest first");
     out.push_str("<section class=\"card flush\">");
     let columns = [("event", "wide"), ("type", ""), ("arrived", "when")];
-    piece::table(out, "Events", &columns);
+    piece::table(out, EVENTS, &columns);
     for event in events {
         let (title, text) = (esc(&event.title), esc(&event.text));
         html!(
@@ -303,6 +354,7 @@ fn events(out: &mut String, now_unix_us: u64, events: &[EventRow]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::view::FailingScrape;
 
     #[track_caller]
     fn check(rule: &str, (source, kind): (&'static str, &str), expected: &[(&str, f64)]) {
@@ -340,8 +392,64 @@ mod tests {
         let html = main(0, "", &metrics, &Settings::default());
         let at = |part: &str| html.find(part).unwrap_or_else(|| panic!("{part}"));
         assert!(at(">hits<") < at(">hits_total<"));
-        assert!(at(">hits_total<") < at("What clients say of themselves"));
-        assert!(at("What clients say of themselves") < at(">datadog.dogstatsd.client.metrics<"));
+        let title = "<h2 id=\"what-clients-say-of-themselves\">";
+        assert!(at(">hits_total<") < at(title));
+        assert!(at(title) < at(">datadog.dogstatsd.client.metrics<"));
+    }
+
+    #[test]
+    fn links_lead_to_the_sections_that_are_there() {
+        let row = |kind: &str, source| MetricRow {
+            kind: kind.to_string(),
+            source,
+            ..MetricRow::default()
+        };
+        let metrics = Metrics {
+            rows: vec![
+                row("count", "dogstatsd"),
+                row("?", "dogstatsd"),
+                row("counter", "prometheus"),
+            ],
+            checks: vec![CheckRow::default(); 2],
+            ..Metrics::default()
+        };
+        let html = main(0, "", &metrics, &Settings::default());
+        let jumps = "<nav class=\"jumps\" aria-label=\"Sections\"><a href=\"#counts\">Counts</a> 1 · \
+            <a href=\"#other-types\">Other types</a> 1 · <a href=\"#prometheus\">Prometheus</a> 1 · \
+            <a href=\"#service-checks\">Service checks</a> 2</nav>";
+        assert!(html.contains(jumps), "{html}");
+        for id in ["counts", "other-types", "prometheus", "service-checks"] {
+            assert!(html.contains(&format!("<h2 id=\"{id}\">")), "{id}");
+        }
+        let one = main(0, "counter", &metrics, &Settings::default());
+        assert!(!one.contains("jumps"), "one section alone: {one}");
+    }
+
+    #[test]
+    fn addresses_that_all_fail_are_no_empty_list() {
+        let failing = |url: &str| FailingScrape {
+            url: url.to_string(),
+            why: "answered <500>".to_string(),
+            time_unix_us: 1,
+        };
+        let settings = Settings {
+            scrapes: vec!["a".to_string(), "b".to_string()],
+            ..Settings::default()
+        };
+        let mut metrics = Metrics {
+            failing: vec![failing("a"), failing("b")],
+            ..Metrics::default()
+        };
+        let html = main(0, "", &metrics, &settings);
+        let said = "every last scrape failed:</p><ul><li><code>a</code>: answered &lt;500&gt;</li><li><code>b</code>";
+        assert!(html.contains(said), "{html}");
+        metrics.failing.pop();
+        let html = main(0, "", &metrics, &settings);
+        assert!(!html.contains("every last"), "one of two: {html}");
+        assert!(
+            html.contains("title=\"answered &lt;500&gt;\">failing</b>"),
+            "{html}"
+        );
     }
 
     #[test]

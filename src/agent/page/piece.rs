@@ -151,6 +151,21 @@ pub(super) fn heading(out: &mut String, title: &str, beside: &str) {
     );
 }
 
+/// A heading that a link on the page leads to.
+pub(super) fn heading_with_anchor(out: &mut String, title: &'static str, beside: &str) {
+    html!(
+        out,
+        "<h2 id=\"{}\">{title} <small>{}</small></h2>",
+        anchor(title),
+        esc(beside)
+    );
+}
+
+/// Where a link to the heading of this title leads.
+pub(super) fn anchor(title: &'static str) -> String {
+    title.to_ascii_lowercase().replace(' ', "-")
+}
+
 /// Names and values, the names in one column.
 pub(super) fn pairs<'a>(out: &mut String, pairs: impl Iterator<Item = (&'a str, String)>) {
     out.push_str("<dl class=\"pairs\">");

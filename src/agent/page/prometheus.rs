@@ -6,7 +6,9 @@ use super::metrics::figure;
 use super::piece;
 use super::spark;
 use super::views::Settings;
-use crate::agent::view::{MetricRow, Scraped};
+use crate::agent::view::{FailingScrape, MetricRow, Scraped};
+
+pub(super) const TITLE: &str = "Prometheus";
 
 const COLUMNS: [(&str, &str); 8] = [
     ("series", "wide"),
@@ -19,16 +21,37 @@ const COLUMNS: [(&str, &str); 8] = [
     ("last seen", "when"),
 ];
 
+/// What is scraped, and what of it fails.
+#[derive(Clone, Copy)]
+pub(super) struct Scrapes<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) failing: &'a [FailingScrape],
+}
+
+impl Scrapes<'_> {
+    /// Why the last scrape of an address brought nothing.
+    fn failure(&self, url: &str) -> Option<&FailingScrape> {
+        self.failing.iter().find(|failing| failing.url == url)
+    }
+
+    /// Whether there is something to scrape and all of it fails.
+    pub(super) fn all_fail(&self) -> bool {
+        let urls = &self.settings.scrapes;
+        !urls.is_empty() && urls.iter().all(|url| self.failure(url).is_some())
+    }
+}
+
 pub(super) fn section(
     out: &mut String,
     now_unix_us: u64,
     rows: &[&MetricRow],
-    settings: &Settings,
+    scrapes: Scrapes<'_>,
 ) {
+    let settings = scrapes.settings;
     if rows.is_empty() && settings.scrapes.is_empty() {
         return;
     }
-    heading(out, rows.len() as u64, settings);
+    heading(out, rows.len() as u64, scrapes);
     if rows.is_empty() {
         return;
     }
@@ -57,19 +80,27 @@ pub(super) fn section(
     out.push_str("</section>");
 }
 
-fn heading(out: &mut String, count: u64, settings: &Settings) {
+fn heading(out: &mut String, count: u64, scrapes: Scrapes<'_>) {
     html!(
         out,
-        "<h2>Prometheus <small>{} · as scraped; the page itself:",
+        "<h2 id=\"{}\">{TITLE} <small>{} · as scraped; the page itself:",
+        piece::anchor(TITLE),
         grouped(count)
     );
-    for url in &settings.scrapes {
+    for url in &scrapes.settings.scrapes {
         html!(
             out,
             " <a href=\"/metrics/raw?url={}\">{}</a>",
             pct(url),
             esc(url)
         );
+        if let Some(failing) = scrapes.failure(url) {
+            html!(
+                out,
+                " <b class=\"err\" title=\"{}\">failing</b>",
+                esc(&failing.why)
+            );
+        }
     }
     out.push_str("</small></h2>");
 }
@@ -248,13 +279,23 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &str, rows: &[MetricRow], parts: &[&str]) {
+        let failing = [FailingScrape {
+            url: "http://a/m?x=<y>".to_string(),
+            why: "<refused>".to_string(),
+            time_unix_us: 1,
+        }];
         let settings = Settings {
             scrapes: vec!["http://a/m?x=<y>".to_string()],
             openmetrics_namespace: "NS".to_string(),
             ..Settings::default()
         };
+        let scrapes = Scrapes {
+            settings: &settings,
+            failing: &failing,
+        };
+        assert!(scrapes.all_fail(), "{rule}");
         let mut out = String::new();
-        section(&mut out, 0, &rows.iter().collect::<Vec<_>>(), &settings);
+        section(&mut out, 0, &rows.iter().collect::<Vec<_>>(), scrapes);
         for part in parts {
             assert!(out.contains(part), "{rule}: {part} is not in {out}");
         }
@@ -262,7 +303,8 @@ mod tests {
 
     #[test]
     fn a_family_says_what_becomes_of_it_and_who_else_counts_it() {
-        let link = "/metrics/raw?url=http%3A%2F%2Fa%2Fm%3Fx%3D%3Cy%3E\">http://a/m?x=&lt;y&gt;</a>";
+        let link = "/metrics/raw?url=http%3A%2F%2Fa%2Fm%3Fx%3D%3Cy%3E\">http://a/m?x=&lt;y&gt;</a> \
+                    <b class=\"err\" title=\"&lt;refused&gt;\">failing</b>";
         check("nothing came yet: the page is linked", &[], &[link]);
         let rows = [
             row("h_sum", "h", "NS.h.sum", None),

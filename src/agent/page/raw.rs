@@ -26,20 +26,15 @@ pub(super) fn crumbs(page: &RawPage) -> String {
 pub(super) fn main(now_unix_us: u64, page: &RawPage, from: usize, settings: &Settings) -> String {
     let mut out = String::new();
     others(&mut out, page, settings);
-    if page.failed_unix_us > 0 {
-        html!(
-            out,
-            "<p class=\"note err\">The newest scrape failed: {} (",
-            esc(&page.failure)
-        );
-        piece::when(&mut out, now_unix_us, page.failed_unix_us);
-        out.push_str(").</p>");
-    }
     if page.time_unix_us == 0 {
-        out.push_str(
-            "<section class=\"card empty\"><h2>No page has come yet</h2>\
-             <p>It is asked for at every scrape.</p></section>",
-        );
+        out.push_str("<section class=\"card empty\"><h2>No page has come yet</h2>");
+        if failed(page) {
+            out.push_str("<p>");
+            failure(&mut out, now_unix_us, page);
+            out.push_str("</p>");
+        }
+        out.push_str("<p>It is asked for at every scrape.</p></section>");
+        return out;
     }
     if !page.error.is_empty() {
         html!(
@@ -49,11 +44,26 @@ pub(super) fn main(now_unix_us: u64, page: &RawPage, from: usize, settings: &Set
         );
     }
     out.push_str("<div class=\"grid split told\">");
-    findings(&mut out, page);
+    findings(&mut out, now_unix_us, page);
     facts(&mut out, now_unix_us, page);
     out.push_str("</div>");
-    text(&mut out, page, from.max(1));
+    text(&mut out, now_unix_us, page, from.max(1));
     out
+}
+
+/// Whether the page that is held is not that of the newest scrape.
+fn failed(page: &RawPage) -> bool {
+    page.failed_unix_us > 0
+}
+
+fn failure(out: &mut String, now_unix_us: u64, page: &RawPage) {
+    html!(
+        out,
+        "<b class=\"err\">The newest scrape failed:</b> {} (",
+        esc(&page.failure)
+    );
+    piece::when(out, now_unix_us, page.failed_unix_us);
+    out.push_str(").");
 }
 
 fn others(out: &mut String, page: &RawPage, settings: &Settings) {
@@ -77,7 +87,15 @@ fn others(out: &mut String, page: &RawPage, settings: &Settings) {
 }
 
 fn facts(out: &mut String, now_unix_us: u64, page: &RawPage) {
-    out.push_str("<section class=\"card\"><h2>The answer</h2>");
+    html!(
+        out,
+        "<section class=\"card\"><h2>{}</h2>",
+        if failed(page) {
+            "The last answer with a page"
+        } else {
+            "The answer"
+        }
+    );
     let size = bytes(page.bytes);
     let took = duration(page.duration_ns);
     let facts = [
@@ -110,13 +128,24 @@ fn facts(out: &mut String, now_unix_us: u64, page: &RawPage) {
     );
 }
 
-fn findings(out: &mut String, page: &RawPage) {
+/// The verdict: on the newest scrape first, then on the page that is held.
+fn findings(out: &mut String, now_unix_us: u64, page: &RawPage) {
     out.push_str("<section class=\"card flush made\">");
+    if failed(page) {
+        out.push_str("<p class=\"story\">");
+        failure(out, now_unix_us, page);
+        out.push_str(" What stands here is of the last page that came, ");
+        piece::when(out, now_unix_us, page.time_unix_us);
+        out.push_str(".</p>");
+    }
     if page.findings.is_empty() {
+        let verdict = match failed(page) || !page.error.is_empty() {
+            true => "No line has a finding.",
+            false => "<b class=\"ok\">No findings.</b>",
+        };
         html!(
             out,
-            "<p class=\"story\"><b class=\"ok\">No findings.</b> Nothing in {} is wrong for Prometheus, Datadog's \
-             check or OpenMetrics.</p></section>",
+            "<p class=\"story\">{verdict} Nothing in {} is wrong for Prometheus, Datadog's check or OpenMetrics.</p></section>",
             if page.cut {
                 "the lines that are held"
             } else {
@@ -125,6 +154,18 @@ fn findings(out: &mut String, page: &RawPage) {
         );
         return;
     }
+    weighed(out, page);
+    let columns = [("line", "num"), ("finding", "wide")];
+    piece::table(out, "Findings", &columns);
+    for finding in &page.findings {
+        row(out, page, finding);
+    }
+    piece::table_end(out);
+    out.push_str("</section>");
+}
+
+/// How many findings of each weight.
+fn weighed(out: &mut String, page: &RawPage) {
     out.push_str("<p class=\"story\">");
     let weights = [Weight::Fails, Weight::Loses, Weight::Advice];
     let mut glue = "";
@@ -153,13 +194,6 @@ fn findings(out: &mut String, page: &RawPage) {
         );
     }
     out.push_str("</p>");
-    let columns = [("line", "num"), ("finding", "wide")];
-    piece::table(out, "Findings", &columns);
-    for finding in &page.findings {
-        row(out, page, finding);
-    }
-    piece::table_end(out);
-    out.push_str("</section>");
 }
 
 fn row(out: &mut String, page: &RawPage, finding: &Finding) {
@@ -217,7 +251,7 @@ fn tone(weight: Weight) -> &'static str {
     }
 }
 
-fn text(out: &mut String, page: &RawPage, from: usize) {
+fn text(out: &mut String, now_unix_us: u64, page: &RawPage, from: usize) {
     let count = page.text.split_inclusive('\n').count();
     if count == 0 {
         return;
@@ -225,6 +259,11 @@ fn text(out: &mut String, page: &RawPage, from: usize) {
     let from = from.min(count);
     let to = (from + LINES_SHOWN - 1).min(count);
     out.push_str("<section class=\"card flush\"><p class=\"foot head\">");
+    if failed(page) {
+        out.push_str("the last page that came, ");
+        piece::when(out, now_unix_us, page.time_unix_us);
+        out.push_str(": ");
+    }
     html!(
         out,
         "lines {} to {} of {}",
@@ -282,12 +321,14 @@ fn line(out: &mut String, page: &RawPage, number: usize, text: &str) {
         );
     }
     let exemplar = page.exemplars.iter().find(|e| e.line == number);
-    if let Some(exemplar) = exemplar.filter(|e| !e.trace_id.is_empty()) {
-        html!(
+    match exemplar.filter(|e| !e.trace_id.is_empty()) {
+        Some(exemplar) if exemplar.trace_held => html!(
             out,
             " <a class=\"jump\" href=\"/traces/{}\">trace</a>",
             pct(&exemplar.trace_id)
-        );
+        ),
+        Some(_) => out.push_str(" <small>its trace is not held</small>"),
+        None => {}
     }
     for finding in found {
         out.push_str("<p class=\"said\">");
@@ -354,8 +395,44 @@ mod tests {
         let mut none = page("");
         none.time_unix_us = 0;
         (none.failed_unix_us, none.failure) = (8_000_000, "refused <b>".to_string());
-        let parts = ["failed: refused &lt;b&gt; (", "No page has come yet"];
-        check("none", (&none, 1), &parts, &["lines"]);
+        let parts = [
+            "failed:</b> refused &lt;b&gt; (<time",
+            "No page has come yet",
+        ];
+        let missing = ["lines", "No findings", "read as", "scrape took"];
+        check("none", (&none, 1), &parts, &missing);
+        none.failed_unix_us = 0;
+        let missing = ["failed", "No findings", "read as"];
+        check(
+            "not asked for yet",
+            (&none, 1),
+            &["No page has come yet"],
+            &missing,
+        );
+        let mut kept = page("a 1\n");
+        (kept.failed_unix_us, kept.failure) = (8_000_000, "refused".to_string());
+        let parts = [
+            "failed:</b> refused (<time",
+            "1 s ago</time>). What stands here is of the last page that came, <time",
+            "No line has a finding.",
+            "<h2>The last answer with a page</h2>",
+            "the last page that came, <time",
+            ": lines 1 to 1 of 1",
+        ];
+        check(
+            "the one before",
+            (&kept, 1),
+            &parts,
+            &["No findings", "ok\">"],
+        );
+        let mut unread = page("a 1\n");
+        unread.error = "the page is not UTF-8".to_string();
+        check(
+            "not read",
+            (&unread, 1),
+            &["The page was not read: the page is not UTF-8"],
+            &["No findings"],
+        );
     }
 
     #[test]
@@ -370,6 +447,7 @@ mod tests {
         found.exemplars = vec![ExemplarRow {
             line: 2,
             trace_id: "7".to_string(),
+            trace_held: true,
             ..ExemplarRow::default()
         }];
         let said = "<span class=\"err\">fails</span> <b>no-help</b> <code>a</code> <small>Because. For people.</small>";
@@ -382,7 +460,15 @@ mod tests {
             "<a class=\"jump\" href=\"/traces/7\">trace</a>",
             "<li id=\"L1\" class=\"\">",
         ];
-        check("findings", (&found, 1), &parts, &["No findings"]);
+        check(
+            "findings",
+            (&found, 1),
+            &parts,
+            &["No findings", "not held"],
+        );
+        found.exemplars[0].trace_held = false;
+        let parts = ["<small>its trace is not held</small>"];
+        check("a trace that went", (&found, 1), &parts, &["/traces/7"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What readers ask of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,12 +23,26 @@ impl Store {
         Some(trace)
     }
 
+    /// Those of the traces that are held.
+    pub(crate) fn traces_held(&self, ids: &[u64]) -> HashSet<u64> {
+        let traces = locked(&self.traces);
+        ids.iter().copied().filter(|id| traces.holds(*id)).collect()
+    }
+
     pub(crate) fn metrics(&self, now_unix_us: u64) -> view::Metrics {
-        locked(&self.metrics).view(now_unix_us)
+        let metrics = locked(&self.metrics).view(now_unix_us);
+        view::Metrics {
+            failing: locked(&self.pages).failing(),
+            ..metrics
+        }
     }
 
     pub(crate) fn explain(&self, now_unix_us: u64, which: &Which) -> view::Metrics {
-        locked(&self.metrics).explain(now_unix_us, which)
+        let metrics = locked(&self.metrics).explain(now_unix_us, which);
+        view::Metrics {
+            failing: locked(&self.pages).failing(),
+            ..metrics
+        }
     }
 
     /// One scraped address, or the first where none is named.
@@ -61,7 +75,8 @@ impl Store {
         locked(&self.logs).access_lines()
     }
 
-    /// Sums by name: DogStatsD counts since the start, Prometheus samples of the last scrapes.
+    /// Sums by name: DogStatsD counts since the start; Prometheus counters over restarts of what is scraped, other
+    /// samples as of the last scrapes.
     pub(crate) fn metric_sums(&self) -> [BTreeMap<String, f64>; 2] {
         let metrics = locked(&self.metrics);
         let mut sums = [BTreeMap::new(), BTreeMap::new()];

@@ -10,8 +10,8 @@ use crate::agent::decode::{Kind, Metric, Values};
 /// The Agent's buffer for one datagram (`dogstatsd_buffer_size`): no more of a line reaches it.
 pub(crate) const LINE_BYTES_MAX: usize = 8_192;
 /// Names whose counts are summed since the start, and their bytes.
-const SUMS_MAX: usize = 5_000;
-const SUM_NAMES_BYTES_MAX: usize = 1 << 20;
+pub(super) const SUMS_MAX: usize = 5_000;
+pub(super) const SUM_NAMES_BYTES_MAX: usize = 1 << 20;
 
 /// Bounds of the contexts, and of the series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

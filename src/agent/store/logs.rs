@@ -126,7 +126,7 @@ impl Held {
     /// Without `since` the newest; with it the oldest that came after, so that a reader who goes on from
     /// `next_since` misses none.
     pub(crate) fn list(&self, query: &Query) -> view::Logs {
-        let terms = terms(query, &["status", "service", "trace_id"]);
+        let terms = terms(query, &["status", "level", "service", "trace_id"]);
         let fits = |line: &&Line| terms.iter().all(|term| passes(line, term));
         let max = rows_max(query);
         let mut kept: Vec<&Line> = Vec::new();
@@ -181,6 +181,8 @@ impl Held {
 fn passes(line: &Line, term: &Term) -> bool {
     term.passes(|value| match term.key {
         Some("status") => line.status.name() == value,
+        // A field of this name is most often what the status was read from, but may hold anything.
+        Some("level") => line.status.name() == value || holds(line, "level", value),
         Some("service") if term.exact => line.service.eq_ignore_ascii_case(value),
         Some("service") => contains(&line.service, value),
         Some(_) => line.trace_id != 0 && id_is(line.trace_id, value),
@@ -202,7 +204,9 @@ fn holds(line: &Line, key: &str, value: &str) -> bool {
     if !text.trim_start().starts_with('{') || (start.chars().all(plain) && !contains(text, start)) {
         return false;
     }
-    let same_key = paths(key);
+    // Datadog's own spelling of an attribute; a key may begin with it all the same.
+    let bare = key.strip_prefix('@').unwrap_or(key);
+    let same_key = paths(bare);
     let is = |text: &str| match open {
         true => text
             .get(..start.len())
@@ -212,7 +216,8 @@ fn holds(line: &Line, key: &str, value: &str) -> bool {
     let mut found = false;
     let read = each_leaf(text, |path, leaf| {
         found |= !found
-            && (path.eq_ignore_ascii_case(key) || same_key.contains(&path))
+            && ([key, bare].iter().any(|key| path.eq_ignore_ascii_case(key))
+                || same_key.contains(&path))
             && is(&leaf.text());
     });
     found && read.is_ok()
@@ -329,6 +334,20 @@ mod tests {
         check(&logs, "error.message:\"m 1\"", 0, &[3]);
         check(&logs, "message:\"GET /\"", 0, &[2]);
         check(&logs, "status_code:200", 0, &[]);
+        check(&logs, "@http.status_code:200", 0, &[2]);
+        check(&logs, "@logger.name:testapi.*", 0, &[2]);
+        check(&logs, "-@http.status_code:200", 0, &[1, 3]);
+        check(&logs, "@@http.status_code:200", 0, &[]);
+        check(&logs, "@service:web @status:error", 0, &[3]);
+        check(&logs, "level:error", 0, &[3]);
+        check(&logs, "-@level:info", 0, &[3]);
+        let (logs, _) = filled(
+            &[r#"{"@timestamp":"x1"}"#, r#"{"level":"30"}"#, "c"],
+            1 << 20,
+        );
+        check(&logs, "@timestamp:x1", 0, &[1]);
+        check(&logs, "timestamp:x1", 0, &[]);
+        check(&logs, "level:30", 0, &[2]);
     }
 
     #[test]

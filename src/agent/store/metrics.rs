@@ -133,6 +133,7 @@ impl Metrics {
             overflow: self.contexts.overflow() + self.series.overflow() + self.let_go + left_out,
             events,
             checks,
+            failing: Vec::new(),
         }
     }
 

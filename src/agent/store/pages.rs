@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agent::decode::Format;
+use crate::agent::view::FailingScrape;
 
 /// Of one page; the rest is not kept.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -80,6 +81,27 @@ impl Pages {
     pub(crate) fn failed(&mut self, url: &Arc<str>, time_unix_us: u64, why: &str) {
         let held = self.0.entry(url.clone()).or_default();
         held.failed = Some((time_unix_us, short(why)));
+    }
+
+    /// Addresses whose last scrape brought no page, or one that could not be read.
+    pub(crate) fn failing(&self) -> Vec<FailingScrape> {
+        let failing = self.0.iter().filter_map(|(url, held)| {
+            let told = &held.told;
+            let (time_unix_us, why) = match &held.failed {
+                Some((time_unix_us, why)) => (*time_unix_us, why.clone()),
+                None if told.error.is_empty() => return None,
+                None => (
+                    told.time_unix_us,
+                    short(&format!("the page was not read: {}", told.error)),
+                ),
+            };
+            Some(FailingScrape {
+                url: url.to_string(),
+                time_unix_us,
+                why,
+            })
+        });
+        failing.collect()
     }
 
     /// One address, or the first where none is named.
@@ -164,7 +186,20 @@ mod tests {
             (&*held.text, held.failed),
             ("a 1\n", Some((5, "refused".into())))
         );
+        let failing = |pages: &Pages| {
+            let failing = pages.failing().into_iter();
+            failing.map(|f| (f.time_unix_us, f.why)).collect::<Vec<_>>()
+        };
+        assert_eq!(failing(&pages), [(5, "refused".into())]);
         pages.take(&url, &page, ("a 1\n", Told::default()));
         assert_eq!(pages.get("u").unwrap().1.failed, None);
+        assert_eq!(failing(&pages), []);
+        let unread = Told {
+            time_unix_us: 6,
+            error: "bad".to_string(),
+            ..Told::default()
+        };
+        pages.take(&url, &page, ("a 1\n", unread));
+        assert_eq!(failing(&pages), [(6, "the page was not read: bad".into())]);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) fn terms(query: &Query, keys: &[&'static str]) -> Vec<Term> {
             _ => (word, false),
         };
         let keyed = word.split_once(':').and_then(|(key, value)| {
+            // Datadog's own spelling of an attribute.
+            let key = key.strip_prefix('@').unwrap_or(key);
             let key = keys.iter().find(|known| known.eq_ignore_ascii_case(key))?;
             Some((*key, value))
         });

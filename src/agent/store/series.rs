@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::beside::{self, Contexts};
 use super::context::unit;
-use super::contexts::Limits;
+use super::contexts::{Limits, SUM_NAMES_BYTES_MAX, SUMS_MAX};
 use super::history::History;
 use crate::agent::check::{Sent, sent};
 use crate::agent::decode::{Exposition, Format, Sample, family_of};
@@ -34,7 +34,9 @@ pub(crate) struct AllSeries {
     series: HashMap<Box<str>, Series>,
     limits: Limits,
     bytes: usize,
+    /// By page and name, as of its last scrape.
     sums: HashMap<String, HashMap<String, f64>>,
+    ended: Ended,
     overflow: HashMap<String, u64>,
     evicted: u64,
 }
@@ -46,6 +48,7 @@ impl AllSeries {
             limits,
             bytes: 0,
             sums: HashMap::new(),
+            ended: Ended::default(),
             overflow: HashMap::new(),
             evicted: 0,
         }
@@ -75,6 +78,9 @@ impl AllSeries {
             if let Some(series) = self.series.get_mut(key) {
                 let (family, kind) = family(&types, sample.name, scrape.format);
                 series.family_bytes = family.len();
+                if sample.value < series.value && rises(kind, &sample.name[family.len()..]) {
+                    self.ended.add(sample.name, series.value);
+                }
                 series.see(sample, kind, time_unix_us);
             }
         }
@@ -92,11 +98,15 @@ impl AllSeries {
             std::hash::BuildHasher::hash_one(&hashes, &*key)
         };
         let seen: HashSet<u64> = scrape.samples.iter().map(&mut hash).collect();
-        self.series.retain(|key, _| {
+        self.series.retain(|key, series| {
             let stays = parts(key).next() != Some(url)
                 || seen.contains(&std::hash::BuildHasher::hash_one(&hashes, &**key));
             if !stays {
                 self.bytes -= weight(key);
+                let name = parts(key).nth(1).unwrap_or_default();
+                if rises(&series.kind, series.ending(name)) {
+                    self.ended.add(name, series.value);
+                }
             }
             stays
         });
@@ -108,11 +118,12 @@ impl AllSeries {
                 && self.bytes + weight(key) <= self.limits.bytes_max)
     }
 
-    /// Sum over all label sets of each name, as of the last scrapes.
+    /// Sums over all label sets of each name, to be added up where a name comes again: as of the last scrapes,
+    /// and what counters had come to that then fell or went away.
     pub(crate) fn sums(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.sums
-            .values()
-            .flat_map(|sums| sums.iter().map(|(name, sum)| (&**name, *sum)))
+        let last = self.sums.values().flatten();
+        last.chain(&self.ended.sums)
+            .map(|(name, sum)| (&**name, *sum))
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -136,6 +147,38 @@ impl AllSeries {
     }
 }
 
+/// What counters had come to when their program was started again, by name. A value lower than the one before
+/// begins anew from zero, as for `rate()` (prometheus:promql/functions.go, `extrapolatedRate`).
+#[derive(Debug, Default)]
+struct Ended {
+    sums: HashMap<String, f64>,
+    names_bytes: usize,
+}
+
+impl Ended {
+    fn add(&mut self, name: &str, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
+        let bytes = self.names_bytes + name.len();
+        if let Some(known) = self.sums.get_mut(name) {
+            *known += value;
+        } else if self.sums.len() < SUMS_MAX && bytes <= SUM_NAMES_BYTES_MAX {
+            self.names_bytes = bytes;
+            self.sums.insert(name.to_string(), value);
+        }
+    }
+}
+
+/// Whether a sample of this ending counts up as long as its program runs.
+fn rises(kind: &str, ending: &str) -> bool {
+    match kind {
+        "counter" => ending != "_created",
+        "histogram" | "summary" => !["", "_created"].contains(&ending),
+        _ => false,
+    }
+}
+
 /// One series with what it is known by.
 pub(crate) struct One<'a> {
     known_by: &'a str,
@@ -149,13 +192,9 @@ impl One<'_> {
         let mut parts = parts(self.known_by).map(str::to_string);
         let name = parts.next().unwrap_or_default();
         let labels: Vec<String> = parts.collect();
-        let (family, ending) = name.split_at(series.family_bytes.min(name.len()));
-        let rises = match &*series.kind {
-            "counter" => ending != "_created",
-            "histogram" | "summary" => !["", "_created"].contains(&ending),
-            _ => false,
-        };
-        let aggregate = match rises {
+        let ending = series.ending(&name);
+        let family = &name[..name.len() - ending.len()];
+        let aggregate = match rises(&series.kind, ending) {
             true => series.rate.map(|rate| ("rate", rate)),
             false => Some(("last", series.value)),
         };
@@ -199,10 +238,20 @@ impl One<'_> {
 }
 
 impl Series {
+    /// What of its name is not its family's.
+    fn ending<'n>(&self, name: &'n str) -> &'n str {
+        &name[self.family_bytes.min(name.len())..]
+    }
+
     fn see(&mut self, sample: &Sample<'_>, kind: &str, time_unix_us: u64) {
         if self.points > 0 && time_unix_us > self.last_seen_unix_us {
             let seconds = (time_unix_us - self.last_seen_unix_us) as f64 / 1e6;
-            self.rate = Some((sample.value - self.value).max(0.0) / seconds);
+            let before = if sample.value < self.value {
+                0.0
+            } else {
+                self.value
+            };
+            self.rate = Some((sample.value - before) / seconds);
         }
         if self.kind != kind {
             self.kind = kind.to_string();
@@ -303,7 +352,62 @@ mod tests {
         assert_eq!(rows.len(), 3);
         let mut sums: Vec<_> = all.sums().collect();
         sums.sort_by(|a, b| a.0.cmp(b.0));
-        assert_eq!(sums, [("h_sum", 1.5), ("n_total", 25.0)]);
+        let parts = [("h_sum", 1.5), ("n_total", 25.0), ("n_total", 2.0)];
+        assert_eq!(sums, parts, "what went away had been counted");
+    }
+
+    #[test]
+    fn what_counts_adds_up_over_a_restart() {
+        #[track_caller]
+        fn check(rule: &str, (kind, name): (&str, &str), values: &[&str], expected: f64) {
+            let mut all = all_of(4);
+            for (at, value) in values.iter().enumerate() {
+                let page = match *value {
+                    "" => String::new(),
+                    value => format!("# TYPE n {kind}\n{name} {value}\n"),
+                };
+                all.take("u", &exposition(&page).unwrap(), at as u64);
+            }
+            assert_eq!(
+                all.sums().map(|(_, sum)| sum).sum::<f64>(),
+                expected,
+                "{rule}"
+            );
+        }
+        let counter = ("counter", "n");
+        check("it grows", counter, &["5", "5", "8"], 8.0);
+        check("it falls", counter, &["5", "2", "4"], 9.0);
+        check("twice", counter, &["5", "2", "4", "1"], 10.0);
+        check("to zero", counter, &["5", "0", "0", "5"], 10.0);
+        check("it is away first", counter, &["5", "", "", "3"], 8.0);
+        check("no number in between", counter, &["5", "NaN", "6"], 6.0);
+        check(
+            "a bucket",
+            ("histogram", "n_bucket{le=\"1\"}"),
+            &["5", "2"],
+            7.0,
+        );
+        check("a sum", ("summary", "n_sum"), &["1.5", "0.5"], 2.0);
+        check("a gauge may fall", ("gauge", "n"), &["5", "2"], 2.0);
+        check(
+            "a quantile too",
+            ("summary", "n{quantile=\"1\"}"),
+            &["5", "2"],
+            2.0,
+        );
+        check("and go away", ("gauge", "n"), &["5", ""], 0.0);
+    }
+
+    #[test]
+    fn a_rate_over_a_restart_begins_at_zero() {
+        let mut all = all_of(4);
+        for (time_unix_us, value) in [(1, 50), (10_000_001, 20)] {
+            let page = format!("# TYPE n_total counter\nn_total {value}\n");
+            all.take("u", &exposition(&page).unwrap(), time_unix_us);
+        }
+        let (_, one) = all.iter().next().unwrap();
+        let row = one.row("", &Contexts::of("", std::iter::empty()));
+        assert_eq!(row.aggregates, [("rate", 2.0)]);
     }
 
     #[test]

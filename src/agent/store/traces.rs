@@ -224,6 +224,10 @@ impl Traces {
     }
 
     /// The chunks of a trace and its line: all that [`open`] needs, so that decoding it holds no lock.
+    pub(crate) fn holds(&self, id: u64) -> bool {
+        self.held.contains_key(&id)
+    }
+
     pub(crate) fn chunks(&self, id: u64) -> Option<(TraceRow, Vec<Box<[u8]>>)> {
         self.held
             .get(&id)
