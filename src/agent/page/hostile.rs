@@ -149,6 +149,7 @@ impl Views for Hostile {
             extent_ns: 0,
             spans: vec![span],
             logs: vec![log_row()],
+            logs_left_out: u64::MAX,
         })
     }
 
@@ -253,6 +254,7 @@ impl Views for Hostile {
                 },
             ],
             matching: 9,
+            left_out: u64::MAX,
             facets: vec![Facet {
                 key: HOSTILE,
                 values: vec![FacetValue {
@@ -262,6 +264,7 @@ impl Views for Hostile {
                 others: u64::MAX,
             }],
             facet_lines: 3,
+            facet_lines_large: 2,
             ..Logs::default()
         }
     }
