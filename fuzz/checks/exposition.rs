@@ -59,6 +59,7 @@ fn lint(text: &str, format: Format, error: Option<&ExpositionError>) {
         format,
         content_type: "text/plain",
         cut: false,
+        samples: None,
     });
     assert!(found.findings.iter().all(|finding| finding.line <= lines));
     assert!(found.findings.is_sorted_by_key(|finding| finding.line));

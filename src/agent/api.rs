@@ -73,13 +73,13 @@ fn api(agent: &Agent, request: &Request) -> Reply {
                 None => problem(404, "no such page is scraped, or not yet"),
             }
         }
-        "/api/logs" => shown(&agent.logs(&query)),
+        "/api/logs" => shown(&agent.whole_logs(&query)),
         "/api/errors" => shown(&agent.errors()),
         "/api/payloads" => shown(&agent.payloads(&query)),
         "/api/counts" => shown(&agent.counts()),
         path => {
             let id = path.strip_prefix("/api/traces/").and_then(parse_trace_id);
-            match id.and_then(|id| agent.trace(id)) {
+            match id.and_then(|id| agent.whole_trace(id)) {
                 Some(trace) => shown(&trace),
                 None if path.starts_with("/api/traces/") => problem(404, "no such trace is held"),
                 None => problem(404, "no such path"),

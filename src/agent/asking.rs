@@ -10,7 +10,7 @@ use super::listener::Ping;
 use super::options::Addresses;
 use super::page::{Settings, Views};
 use super::raw::{mark_held, raw_page};
-use super::store::{Arrival, Store};
+use super::store::{Arrival, Reader, Store};
 use super::view::{
     ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, RawPage, Trace, Traces, Which,
 };
@@ -100,6 +100,16 @@ impl Agent {
         }
     }
 
+    /// As [`Views::logs`], the texts whole.
+    pub(super) fn whole_logs(&self, query: &Query) -> Logs {
+        self.inner.store.list_logs(query, Reader::Api)
+    }
+
+    /// As [`Views::trace`], the texts of its log lines whole.
+    pub(super) fn whole_trace(&self, id: u64) -> Option<Trace> {
+        self.inner.store.trace(id, Reader::Api)
+    }
+
     fn now_unix_us(&self) -> u64 {
         self.inner.clock.unix_ns() / 1_000
     }
@@ -127,7 +137,7 @@ impl Views for Agent {
     }
 
     fn trace(&self, id: u64) -> Option<Trace> {
-        self.inner.store.trace(id)
+        self.inner.store.trace(id, Reader::Page)
     }
 
     fn metrics(&self) -> Metrics {
@@ -146,7 +156,7 @@ impl Views for Agent {
     }
 
     fn logs(&self, query: &Query) -> Logs {
-        self.inner.store.list_logs(query)
+        self.inner.store.list_logs(query, Reader::Page)
     }
 
     fn errors(&self) -> Vec<ErrorGroup> {

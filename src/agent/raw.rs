@@ -17,6 +17,7 @@ pub(super) fn raw_page(url: &str, held: HeldPage) -> RawPage {
             format: told.format,
             content_type: &held.content_type,
             cut: held.cut,
+            samples: told.error.is_empty().then_some(told.samples + told.over),
         }),
         false => Default::default(),
     };
@@ -77,6 +78,32 @@ fn row(number: usize, exemplar: &Exemplar<'_>) -> ExemplarRow {
 mod tests {
     use super::*;
     use crate::agent::decode::Format;
+
+    #[test]
+    fn contexts_are_those_of_the_whole_page() {
+        #[track_caller]
+        fn check(rule: &str, (samples, over, error): (u64, u64, &str), expected: &[&str]) {
+            let mut held = HeldPage {
+                text: "# HELP a A.\n# TYPE a gauge\na 1\n".into(),
+                cut: true,
+                content_type: "text/plain".into(),
+                ..HeldPage::default()
+            };
+            held.told.time_unix_us = 2;
+            (held.told.samples, held.told.over) = (samples, over);
+            held.told.error = error.to_string();
+            let found = raw_page("u", held).findings;
+            let what: Vec<_> = found.iter().map(|f| &*f.what).collect();
+            assert_eq!(what, expected, "{rule}");
+        }
+        check("at the limit", (2_000, 0, ""), &[]);
+        check(
+            "those not kept count",
+            (100_000, 7, ""),
+            &["100007 samples"],
+        );
+        check("not read", (0, 0, "line 9: no value"), &[]);
+    }
 
     #[test]
     fn a_page_is_shown_with_its_findings_and_exemplars() {

@@ -91,6 +91,12 @@ impl Page {
         let start_ns = self.clock.mono_ns();
         match self.client.exchange(&call, DEADLINE) {
             Ok(response) if response.status == 200 => {
+                if let Some(coding) = foreign_coding(response.header("Content-Encoding")) {
+                    return (
+                        200,
+                        Err(format!("Content-Encoding: {coding}, not asked for")),
+                    );
+                }
                 let content_type = response.header("Content-Type").unwrap_or("").to_string();
                 let page = Scraped {
                     content_type,
@@ -106,6 +112,13 @@ impl Page {
             Err(error) => (0, Err(error.to_string())),
         }
     }
+}
+
+/// A content coding other than none (RFC 9110, 8.4.1 and 12.5.3): what it left is no text.
+fn foreign_coding(header: Option<&str>) -> Option<&str> {
+    let coding = header?.trim();
+    let none = coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    (!none).then_some(coding)
 }
 
 /// `http://host[:port][/path]`, IPv6 in brackets.
@@ -158,6 +171,14 @@ mod tests {
                 "/text" => Reply::new(200, "text/plain; version=0.0.4", "a 1\n\n# EOF\n"),
                 "/untold" => Reply::new(200, "text/html", "a 1\n\n# EOF\n"),
                 "/hostile" => Reply::new(200, "text/plain", HOSTILE),
+                "/gzip" => Reply::new(
+                    200,
+                    "text/plain; version=0.0.4",
+                    b"\x1f\x8b\x08\0a\n".to_vec(),
+                )
+                .with_header("Content-Encoding", "gzip"),
+                "/identity" => Reply::new(200, "text/plain; version=0.0.4", "a 1\n")
+                    .with_header("Content-Encoding", "identity"),
                 "/latin" => Reply::new(200, "text/plain", b"a{b=\"\xe9\"} 1\n".to_vec()),
                 _ => Reply::text(500, "a 1\n"),
             }
@@ -201,6 +222,21 @@ mod tests {
         check("/text", text, 1, "");
         check("/untold", open, 0, "line 2: a blank line");
         check("/latin", text, 0, "the page is not UTF-8");
+        check("/identity", text, 1, "");
+    }
+
+    #[test]
+    fn a_page_in_a_coding_that_was_not_asked_for_is_told_so() {
+        let (agent, _guard, _pages) = scraping(&["/gzip"]);
+        let error = agent.scrape_now(LIMIT).unwrap_err().to_string();
+        let page = agent.raw_page("").unwrap();
+        let said = "Content-Encoding: gzip, not asked for";
+        assert!(error.ends_with(said), "{error}");
+        assert_eq!(
+            (&*page.failure, page.findings.len(), &*page.text),
+            (said, 0, "")
+        );
+        assert_eq!(agent.payloads(&Query::default())[0].error, said);
     }
 
     #[test]

@@ -216,8 +216,10 @@ pub struct Trace {
     pub extent_ns: u64,
     /// Parents before children, siblings by start.
     pub spans: Vec<Span>,
-    /// Log lines that carry this trace id.
+    /// Log lines that carry this trace id, oldest first: at most the newest 1,000, and at most 16 MB.
     pub logs: Vec<LogRow>,
+    /// Older ones that were left out for these bounds.
+    pub logs_left_out: u64,
 }
 
 /// One log line.
@@ -274,8 +276,12 @@ pub struct FacetValue {
 /// The log page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Logs {
-    /// Oldest first, at most `limit` of the newest that match.
+    /// Oldest first, at most `limit` of the newest that match, with `since` of the oldest after it; and at most 16 MB,
+    /// but for a single row. On the page 4 MB, and there long texts are cut and say so.
     pub rows: Vec<LogRow>,
+    /// Lines within `limit` that were left out for their size. With `since` they come with the next answer, else they
+    /// are the older ones.
+    pub left_out: u64,
     /// Lines held.
     pub held: u64,
     /// Those that match.
@@ -288,6 +294,8 @@ pub struct Logs {
     pub facets: Vec<Facet>,
     /// Of how many lines the facets are: the newest 5,000 at most of those that match.
     pub facet_lines: u64,
+    /// Those of them that have over 64 KB, of which only status and service were counted.
+    pub facet_lines_large: u64,
 }
 
 /// Errors that Error Tracking would show as one issue.

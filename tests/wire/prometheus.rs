@@ -212,6 +212,7 @@ fn check_that_nothing_is_wrong(registry: &Registry) {
             format,
             content_type,
             cut,
+            samples: None,
         });
         assert!(found.findings.is_empty(), "{:?} in\n{text}", found.findings);
     }

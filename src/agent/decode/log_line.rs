@@ -1,5 +1,6 @@
 //! One line of a log file by Datadog's reserved attributes and status rules.
 
+use super::cut::{Cuts, cut};
 use super::date::unix_us;
 use super::json::{Leaf, each_leaf};
 
@@ -123,42 +124,51 @@ pub struct LogLine {
     pub error_stack: String,
     /// `http.status_code` as text, or empty.
     pub http_status_code: String,
+    /// Whether it says of itself that fields were cut: `truncated` is true.
+    pub truncated: bool,
     /// All that has no place above, flattened, sorted. Empty in a summary.
     pub fields: Vec<(String, String)>,
 }
 
 /// Reads a line in full.
 pub fn log_line(line: &str) -> LogLine {
-    read(line, true)
+    read(line, Some(Cuts::NONE))
 }
 
 /// Reads a line without its [`LogLine::fields`]: what counting needs.
 pub fn log_summary(line: &str) -> LogLine {
-    read(line, false)
+    read(line, None)
 }
 
-fn read(line: &str, with_fields: bool) -> LogLine {
+/// Reads of a line what is shown of it; nothing longer is built on the way, but for a text with escapes and an array.
+pub(in crate::agent) fn log_shown(line: &str, cuts: Cuts) -> LogLine {
+    read(line, Some(cuts))
+}
+
+/// Without cuts a summary.
+fn read(line: &str, cuts: Option<Cuts>) -> LogLine {
     let mut reading = Reading {
+        cuts: cuts.unwrap_or(Cuts::NONE),
+        with_fields: cuts.is_some(),
         room_bytes: FIELDS_BYTES + FIELDS_FACTOR * line.len(),
-        ..Reading::default()
+        ..Reading::new()
     };
     if !line.trim_start().starts_with('{')
-        || each_leaf(line, |path, leaf| reading.see(path, leaf, with_fields)).is_err()
+        || each_leaf(line, |path, leaf| reading.see(path, &leaf)).is_err()
     {
         return LogLine {
-            message: line.to_string(),
+            message: cut(line, reading.cuts.text_bytes),
             ..LogLine::default()
         };
     }
+    let over = reading.over();
     let Reading {
         mut line,
         mut fields,
-        left_out,
         status,
         ..
     } = reading;
-    if left_out > 0 {
-        let why = format!("{left_out} fields left out: their names are too long");
+    if let Some(why) = over {
         fields.push(("\u{2026}".to_string(), why));
     }
     line.json = true;
@@ -168,9 +178,10 @@ fn read(line: &str, with_fields: bool) -> LogLine {
     line
 }
 
-#[derive(Default)]
 struct Reading {
     line: LogLine,
+    cuts: Cuts,
+    with_fields: bool,
     fields: Vec<(String, String)>,
     /// What further fields may take.
     room_bytes: usize,
@@ -181,45 +192,83 @@ struct Reading {
 }
 
 impl Reading {
-    fn see(&mut self, path: &str, leaf: Leaf<'_>, with_fields: bool) {
+    fn new() -> Reading {
+        Reading {
+            line: LogLine::default(),
+            cuts: Cuts::NONE,
+            with_fields: false,
+            fields: Vec::new(),
+            room_bytes: 0,
+            left_out: 0,
+            status: None,
+        }
+    }
+
+    fn see(&mut self, path: &str, leaf: &Leaf<'_>) {
+        let (cuts, line) = (self.cuts, &mut self.line);
+        let name = || cut(&leaf.text(), cuts.key_bytes);
+        let text = || cut(&leaf.text(), cuts.text_bytes);
         match path {
-            "status" => self.status(0, &leaf),
-            "severity" => self.status(1, &leaf),
-            "level" => self.status(2, &leaf),
-            "syslog.severity" => self.status(3, &leaf),
+            "status" => self.status(0, leaf),
+            "severity" => self.status(1, leaf),
+            "level" => self.status(2, leaf),
+            "syslog.severity" => self.status(3, leaf),
             "timestamp" | "date" | "@timestamp" | "_timestamp" | "Timestamp" | "eventTime"
             | "published_date"
-                if self.line.time_unix_us.is_none() =>
+                if line.time_unix_us.is_none() =>
             {
-                self.line.time_unix_us = time(&leaf);
+                line.time_unix_us = time(leaf);
             }
-            "message" | "msg" => self.line.message = leaf.to_string(),
-            "service" => self.line.service = leaf.to_string(),
-            "dd.service" if self.line.service.is_empty() => self.line.service = leaf.to_string(),
-            "logger.name" | "logger" => self.line.logger = leaf.to_string(),
-            "dd.trace_id" | "trace_id" => self.line.trace_id = id(&leaf),
-            "dd.span_id" | "span_id" => self.line.span_id = id(&leaf),
-            "error.kind" | "error.type" => self.line.error_kind = leaf.to_string(),
-            "error.message" => self.line.error_message = leaf.to_string(),
-            "error.stack" => self.line.error_stack = leaf.to_string(),
+            "message" | "msg" => line.message = text(),
+            "service" => line.service = name(),
+            "dd.service" if line.service.is_empty() => line.service = name(),
+            "logger.name" | "logger" => line.logger = name(),
+            "dd.trace_id" | "trace_id" => line.trace_id = id(leaf),
+            "dd.span_id" | "span_id" => line.span_id = id(leaf),
+            "error.kind" | "error.type" => line.error_kind = cut(&leaf.text(), cuts.value_bytes),
+            "error.message" => line.error_message = text(),
+            "error.stack" => line.error_stack = text(),
             _ => {
-                if path == "http.status_code" {
-                    self.line.http_status_code = leaf.to_string();
+                match path {
+                    "http.status_code" => {
+                        line.http_status_code = cut(&leaf.text(), cuts.value_bytes);
+                    }
+                    "truncated" => line.truncated |= leaf.text() == "true",
+                    _ => {}
                 }
-                if with_fields {
-                    self.field(path, leaf.to_string());
+                if self.with_fields {
+                    self.field(path, leaf);
                 }
             }
         }
     }
 
-    fn field(&mut self, path: &str, value: String) {
-        match self.room_bytes.checked_sub(path.len() + value.len()) {
+    fn field(&mut self, path: &str, leaf: &Leaf<'_>) {
+        if self.fields.len() >= self.cuts.fields_max {
+            self.left_out += 1;
+            return;
+        }
+        // A key that stays whole is weighed before it is copied: it may be long, and there may be many.
+        let key_bytes = path.len().min(self.cuts.key_bytes);
+        let value = leaf.text();
+        let value_bytes = value.len().min(self.cuts.value_bytes);
+        match self.room_bytes.checked_sub(key_bytes + value_bytes) {
             Some(left) => {
                 self.room_bytes = left;
-                self.fields.push((path.to_string(), value));
+                let key = cut(path, self.cuts.key_bytes);
+                self.fields.push((key, cut(&value, self.cuts.value_bytes)));
             }
             None => self.left_out += 1,
+        }
+    }
+
+    /// What is said of the fields that were left out.
+    fn over(&self) -> Option<String> {
+        match (self.left_out, self.fields.len() >= self.cuts.fields_max) {
+            (0, _) => None,
+            (1, true) => Some("1 field more".to_string()),
+            (count, true) => Some(format!("{count} fields more")),
+            (count, false) => Some(format!("{count} fields left out: their names are too long")),
         }
     }
 
@@ -486,6 +535,61 @@ mod tests {
         fn no_text_makes_it_panic(text in "\\PC{0,60}", json in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,60}") {
             let _ = (log_line(&text), log_line(&json), log_line(&format!("{{{json}}}")));
         }
+    }
+
+    const CUTS: Cuts = Cuts {
+        text_bytes: 8,
+        value_bytes: 4,
+        key_bytes: 3,
+        fields_max: 2,
+    };
+
+    #[test]
+    fn what_is_shown_is_cut() {
+        #[track_caller]
+        fn check(rule: &str, line: &str, fields: &[(&str, &str)]) {
+            let read = log_shown(line, CUTS);
+            let shown: Vec<_> = read.fields.iter().map(|(k, v)| (&**k, &**v)).collect();
+            assert_eq!(shown, fields, "{rule}");
+        }
+        check("whole", r#"{"abc":"defg"}"#, &[("abc", "defg")]);
+        let expected = [("abc\u{2026} 1 bytes more", "defg\u{2026} 2 bytes more")];
+        check("one over", r#"{"abcd":"defghi"}"#, &expected);
+        check(
+            "an array",
+            r#"{"a":[1,2,3]}"#,
+            &[("a", "[1,2\u{2026} 3 bytes more")],
+        );
+        check("all", r#"{"b":1,"a":2}"#, &[("a", "2"), ("b", "1")]);
+        let expected = [("b", "1"), ("c", "2"), ("\u{2026}", "1 field more")];
+        check("the first ones", r#"{"b":1,"c":2,"a":3}"#, &expected);
+        let expected = [("b", "1"), ("c", "2"), ("\u{2026}", "2 fields more")];
+        check(
+            "two over",
+            r#"{"b":1,"c":2,"a":3,"truncated":true}"#,
+            &expected,
+        );
+        let line = r#"{"message":"123456789","service":"abcd","logger":"abcd","a":1,"b":1,"truncated":true,
+            "error":{"kind":"abcde","message":"123456789","stack":"123456789"},"status":"error"}"#;
+        let read = log_shown(line, CUTS);
+        let text = "12345678\u{2026} 1 bytes more";
+        assert_eq!(
+            [&*read.message, &*read.error_message, &*read.error_stack],
+            [text; 3]
+        );
+        let name = "abc\u{2026} 1 bytes more";
+        assert_eq!([&*read.service, &*read.logger], [name; 2]);
+        assert_eq!(read.error_kind, "abcd\u{2026} 1 bytes more");
+        assert!(
+            read.truncated && read.status == Status::Error,
+            "behind the last field"
+        );
+        assert_eq!(log_shown("123456789", CUTS).message, text, "plain text");
+        assert_eq!(
+            log_shown(line, Cuts::NONE),
+            log_line(line),
+            "no cut is in full"
+        );
     }
 
     #[test]

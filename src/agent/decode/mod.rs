@@ -19,6 +19,7 @@
 //! assert_eq!(lines.len(), 2);
 //! ```
 
+mod cut;
 mod date;
 mod dogstatsd;
 mod exposition;
@@ -42,11 +43,13 @@ pub use msgpack::DecodeError;
 pub use span::Span;
 pub use traces::{traces_json, traces_v04, traces_v05};
 
+pub(super) use cut::Cuts;
 pub(super) use dogstatsd::datagram_lines;
 pub(super) use exposition::{
     EXEMPLAR_CHARS_MAX, Line, declared, family_of, line, lines, takes_exemplars,
 };
 pub(super) use json::{Leaf, each_leaf};
+pub(super) use log_line::log_shown;
 pub(super) use msgpack::lossy;
 pub(super) use span::{SpanRef, chunk_spans};
 pub(super) use traces::{Chunks, chunks_json, chunks_v04, chunks_v05};

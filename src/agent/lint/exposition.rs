@@ -11,7 +11,7 @@ use crate::agent::decode::{
 };
 
 /// integrations-core, datadog_checks_base: DEFAULT_METRIC_LIMIT of the openmetrics check.
-const CONTEXTS_MAX: usize = 2_000;
+const CONTEXTS_MAX: u64 = 2_000;
 /// What the check's reader takes of one line.
 const LINE_BYTES_MAX: usize = 16 << 20;
 
@@ -24,13 +24,28 @@ pub struct Page<'a> {
     pub format: Format,
     /// What the answer's `Content-Type` said, or empty.
     pub content_type: &'a str,
-    /// Whether `text` is only its beginning: what an end would have is not missed.
+    /// Whether `text` is only its beginning: what an end would have is not missed, and a last line that is not
+    /// finished is not judged.
     pub cut: bool,
+    /// Samples of the whole page, where they are known better than from `text`.
+    pub samples: Option<u64>,
+}
+
+impl<'a> Page<'a> {
+    /// Of a page that was cut only the lines that are whole.
+    fn whole_lines(mut self) -> Page<'a> {
+        if self.cut {
+            let end = self.text.rfind('\n').map_or(0, |at| at + 1);
+            self.text = &self.text[..end];
+        }
+        self
+    }
 }
 
 /// Everything that is wrong with a page.
 pub fn lint_exposition(page: &Page<'_>) -> Findings {
-    let mut lint = Lint::new(page);
+    let page = page.whole_lines();
+    let mut lint = Lint::new(&page);
     if Format::of_content_type(page.content_type).is_none() {
         let what = quoted(page.content_type);
         lint.out.add(0, &rules::CONTENT_TYPE, what);
@@ -52,7 +67,7 @@ struct Lint<'a> {
     series: HashSet<String>,
     /// Families of which one sample's labels were looked at.
     labelled: HashSet<&'a str>,
-    samples: usize,
+    samples: u64,
     last_family: Option<&'a str>,
     ended: bool,
     behind_end: bool,
@@ -159,8 +174,9 @@ impl<'a> Lint<'a> {
         let open_end = self.last_family.filter(|_| page.cut);
         self.families.end(&mut self.out);
         self.histograms.end(&mut self.out, open_end);
-        if self.samples > CONTEXTS_MAX {
-            let what = format!("{} samples", self.samples);
+        let samples = page.samples.unwrap_or(self.samples);
+        if samples > CONTEXTS_MAX {
+            let what = format!("{samples} samples");
             self.out.add(0, &rules::MANY_CONTEXTS, what);
         }
         let mut raw = page.text.split('\n');
@@ -206,6 +222,7 @@ mod tests {
             format,
             content_type,
             cut: false,
+            samples: None,
         })
     }
 
@@ -340,6 +357,8 @@ mod tests {
         check("created in 0.0.4", TEXT, text, &[(3, "created")]);
         let negative = "# HELP a_total A.\n# TYPE a_total counter\na_total -1\n";
         check("below 0", TEXT, negative, &[(3, "negative-count")]);
+        let nan = "# HELP a_total A.\n# TYPE a_total counter\na_total NaN\n";
+        check("not a number is said once", TEXT, nan, &[(3, "not-finite")]);
     }
 
     #[test]
@@ -471,8 +490,50 @@ mod tests {
             format: Format::Text,
             content_type: TEXT.1,
             cut: true,
+            samples: None,
         });
         assert_eq!(cut, Findings::default(), "what was cut is not missed");
+    }
+
+    /// A page of which this is the beginning, and how many samples are known to be in it.
+    #[track_caller]
+    fn check_cut(rule: &str, text: &str, samples: Option<u64>, expected: &[(&str, &str)]) {
+        let found = lint_exposition(&Page {
+            text,
+            format: Format::Text,
+            content_type: TEXT.1,
+            cut: true,
+            samples,
+        });
+        let shown: Vec<_> = found.findings.iter().map(|f| (f.rule, &*f.what)).collect();
+        assert_eq!(shown, expected, "{rule}");
+    }
+
+    #[test]
+    fn what_was_cut_off_is_not_judged() {
+        check_cut("nothing", "", None, &[]);
+        check_cut("one line alone, not finished", "a{b=\"c", None, &[]);
+        check_cut(
+            "behind others",
+            &format!("{GAUGE}a 1\na{{b=\"1\""),
+            None,
+            &[],
+        );
+        check_cut(
+            "a carriage return",
+            &format!("{GAUGE}a 1\na 1\r"),
+            None,
+            &[],
+        );
+        let bad = [("unreadable-line", "no value")];
+        check_cut("a whole one is judged", &format!("{GAUGE}a\na"), None, &bad);
+        let page = format!("{GAUGE}a 1\n");
+        check_cut("contexts at the limit", &page, Some(CONTEXTS_MAX), &[]);
+        let many = [("many-contexts", "2001 samples")];
+        check_cut("one over", &page, Some(CONTEXTS_MAX + 1), &many);
+        let all = (0..=CONTEXTS_MAX).map(|n| format!("a{{b=\"{n}\"}} 1\n"));
+        let page = format!("{GAUGE}{}", all.collect::<String>());
+        check_cut("as far as one sees", &page, None, &many);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! use testapi::agent::lint::{Page, lint_exposition};
 //!
 //! let text = "# HELP hits Hits.\n# TYPE hits counter\nhits_total 3\n";
-//! let page = Page { text, format: Format::Text, content_type: "text/plain; version=0.0.4", cut: false };
+//! let page = Page { text, format: Format::Text, content_type: "text/plain; version=0.0.4", cut: false, samples: None };
 //! let found = lint_exposition(&page);
 //! let shown: Vec<_> = found.findings.iter().map(|f| (f.line, f.rule, f.weight.word(), &*f.what)).collect();
 //! assert_eq!(shown, [(2, "counter-type-name", "loses", "TYPE `hits`, sample `hits_total`")]);

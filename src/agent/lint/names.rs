@@ -59,7 +59,7 @@ pub(super) fn value(out: &mut Collected, line: usize, (sample, kind): (&Sample<'
         "summary" => name.ends_with("_count"),
         _ => false,
     };
-    if counts && (sample.value < 0.0 || sample.value.is_nan()) {
+    if counts && sample.value < 0.0 {
         out.add(line, &rules::NEGATIVE, said());
     }
     // A time of this century: something else may be named so.

@@ -18,9 +18,16 @@ pub(super) fn section(out: &mut String, filter: &Filter<'_>, logs: &Logs) {
         ),
         false => format!("{} found", piece::plural(logs.facet_lines, "line")),
     };
+    let large = match logs.facet_lines_large {
+        0 => String::new(),
+        lines => format!(
+            "; of {} over 64 KB status and service alone",
+            piece::plural(lines, "line")
+        ),
+    };
     html!(
         out,
-        "<details class=\"card facets\" data-key=\"facets\" open><summary><b>Facets</b> over the {over}</summary><dl>"
+        "<details class=\"card facets\" data-key=\"facets\" open><summary><b>Facets</b> over the {over}{large}</summary><dl>"
     );
     for facet in &logs.facets {
         values(out, filter, facet);
@@ -104,6 +111,27 @@ mod tests {
         assert_eq!(toggled("x", "a:b"), ("x a:b".into(), false));
         assert_eq!(toggled("x a:b y", "a:b"), ("x y".into(), true));
         assert_eq!(toggled("a:bc", "a:b"), ("a:bc a:b".into(), false));
+    }
+
+    #[test]
+    fn lines_that_were_too_large_are_said() {
+        let logs = Logs {
+            facets: vec![Facet::default()],
+            facet_lines: 9,
+            matching: 9,
+            facet_lines_large: 2,
+            ..Logs::default()
+        };
+        let filter = Filter {
+            q: "",
+            level: "",
+            limit: 100,
+        };
+        let mut out = String::new();
+        section(&mut out, &filter, &logs);
+        let said =
+            "over the 9 lines found; of 2 lines over 64 KB status and service alone</summary>";
+        assert!(out.contains(said), "{out}");
     }
 
     #[test]

@@ -149,6 +149,7 @@ impl Views for Hostile {
             extent_ns: 0,
             spans: vec![span],
             logs: vec![log_row()],
+            logs_left_out: u64::MAX,
         })
     }
 
@@ -260,6 +261,7 @@ impl Views for Hostile {
                 },
             ],
             matching: 9,
+            left_out: u64::MAX,
             facets: vec![Facet {
                 key: HOSTILE,
                 values: vec![FacetValue {
@@ -269,6 +271,7 @@ impl Views for Hostile {
                 others: u64::MAX,
             }],
             facet_lines: 3,
+            facet_lines_large: 2,
             ..Logs::default()
         }
     }

@@ -124,7 +124,10 @@ fn head(out: &mut String, filter: &Filter<'_>, logs: &Logs) {
     if logs.evicted > 0 {
         html!(out, ", {} older let go at the bound", grouped(logs.evicted));
     }
-    if logs.matching > shown {
+    if logs.left_out > 0 {
+        let left_out = piece::plural(logs.left_out, "older line");
+        html!(out, ", {left_out} left out for size");
+    } else if logs.matching > shown {
         let search = format!("/logs?q={}&amp;level={}", pct(filter.q), filter.level);
         piece::more(out, filter.limit, &search);
     }
@@ -224,4 +227,48 @@ fn message(out: &mut String, row: &LogRow) {
         named.chain(others).map(|(key, value)| (key, value.clone())),
     );
     out.push_str("</details>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rule: &str, (left_out, matching): (u64, u64), part: &str) {
+        let logs = Logs {
+            rows: vec![LogRow::default()],
+            held: 9,
+            matching,
+            left_out,
+            ..Logs::default()
+        };
+        let filter = Filter {
+            q: "",
+            level: "",
+            limit: 100,
+        };
+        let mut out = String::new();
+        head(&mut out, &filter, &logs);
+        assert!(out.contains(part), "{rule}: {part} is not in {out}");
+    }
+
+    #[test]
+    fn lines_that_are_not_shown_are_said() {
+        check("all", (0, 1), "newest 1 of 1 that match, 9 held. ");
+        check(
+            "over the limit",
+            (0, 2),
+            "9 held · <a href=\"/logs?q=&amp;level=&amp;limit=500\">",
+        );
+        check(
+            "one for size",
+            (1, 2),
+            "9 held, 1 older line left out for size. ",
+        );
+        check(
+            "many for size",
+            (1_204, 2_000),
+            ", 1,204 older lines left out for size. ",
+        );
+    }
 }

@@ -101,11 +101,12 @@ fn plain(value: f64) -> String {
 
 fn lines(out: &mut String, trace: &Trace, span: &Span) {
     out.push_str("<section class=\"card\">");
-    piece::heading(
-        out,
-        "Logs",
-        &format!("{} of this trace", grouped(trace.logs.len() as u64)),
-    );
+    let mut beside = format!("{} of this trace", grouped(trace.logs.len() as u64));
+    if trace.logs_left_out > 0 {
+        let left_out = grouped(trace.logs_left_out);
+        html!(beside, ", {left_out} older left out");
+    }
+    piece::heading(out, "Logs", &beside);
     if trace.logs.is_empty() {
         out.push_str("<p class=\"muted\">No line carries <code>dd.trace_id</code> of this trace.</p></section>");
         return;

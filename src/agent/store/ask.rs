@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::apply::{Store, locked};
+use super::log_row::Reader;
 use super::pages::Held;
 use super::payloads::Way;
 use super::traces::open;
@@ -15,11 +16,11 @@ impl Store {
         locked(&self.traces).list(query)
     }
 
-    pub(crate) fn trace(&self, id: u64) -> Option<view::Trace> {
+    pub(crate) fn trace(&self, id: u64, reader: Reader) -> Option<view::Trace> {
         let (row, chunks) = locked(&self.traces).chunks(id)?;
         let mut trace = open(row, &chunks);
         let held = locked(&self.logs).held();
-        trace.logs = held.of_trace(id);
+        (trace.logs, trace.logs_left_out) = held.of_trace(id, reader);
         Some(trace)
     }
 
@@ -50,9 +51,9 @@ impl Store {
         locked(&self.pages).get(url)
     }
 
-    pub(crate) fn list_logs(&self, query: &Query) -> view::Logs {
+    pub(crate) fn list_logs(&self, query: &Query, reader: Reader) -> view::Logs {
         let held = locked(&self.logs).held();
-        held.list(query)
+        held.list(query, reader)
     }
 
     pub(crate) fn list_errors(&self) -> Vec<view::ErrorGroup> {

@@ -8,6 +8,8 @@ use crate::agent::view::{Facet, FacetValue};
 
 /// Lines that are looked into.
 pub(crate) const LINES_MAX: usize = 5_000;
+/// A larger line is not read again for its facets; what it was indexed by is counted.
+const LINE_BYTES_MAX: usize = 64_000;
 /// Values of one facet that are told apart, and that are shown.
 const VALUES_MAX: usize = 1_000;
 const VALUES_SHOWN_MAX: usize = 8;
@@ -44,6 +46,7 @@ pub(crate) fn paths(key: &str) -> &[&str] {
 #[derive(Default)]
 pub(crate) struct Facets {
     lines: usize,
+    large: u64,
     of: [Values; FACETS.len()],
 }
 
@@ -77,6 +80,10 @@ impl Facets {
             self.of[1].see(line.service());
         }
         let text = line.text();
+        if text.len() > LINE_BYTES_MAX {
+            self.large += 1;
+            return;
+        }
         if !text.trim_start().starts_with('{') {
             return;
         }
@@ -99,8 +106,9 @@ impl Facets {
         }
     }
 
-    /// The commonest values first; facets without one are left out. And of how many lines.
-    pub(crate) fn view(self) -> (Vec<Facet>, u64) {
+    /// The commonest values first; facets without one are left out. And of how many lines, and how many of
+    /// them were too large to be read.
+    pub(crate) fn view(self) -> (Vec<Facet>, u64, u64) {
         let facet = |((key, _), values): (&(&'static str, _), Values)| {
             let all: u64 = values.lines.values().sum();
             let mut shown: Vec<FacetValue> = (values.lines.into_iter())
@@ -118,6 +126,6 @@ impl Facets {
         };
         let facets = FACETS.iter().zip(self.of).map(facet);
         let facets = facets.filter(|facet| !facet.values.is_empty() || facet.others > 0);
-        (facets.collect(), self.lines as u64)
+        (facets.collect(), self.lines as u64, self.large)
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::errors::Errors;
 use super::facets::{Facets, paths};
 use super::fingerprint::ErrorSeen;
+use super::log_row::Reader;
 use super::query::{Term, contains, rows_max, terms};
-use crate::agent::decode::{LogLine, Status, each_leaf, log_line, log_summary};
+use crate::agent::decode::{LogLine, Status, each_leaf, log_summary};
 use crate::agent::view::{self, LogRow, Query};
 
 /// What a line costs besides its text: itself with its two counts, what the allocator adds to both,
@@ -30,6 +31,14 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub(crate) fn arrived_unix_us(&self) -> u64 {
+        self.arrived_unix_us
+    }
+
     pub(crate) fn status(&self) -> Status {
         self.status
     }
@@ -124,8 +133,8 @@ impl Logs {
 
 impl Held {
     /// Without `since` the newest; with it the oldest that came after, so that a reader who goes on from
-    /// `next_since` misses none.
-    pub(crate) fn list(&self, query: &Query) -> view::Logs {
+    /// `next_since` misses none, also where the rows stop for their size.
+    pub(crate) fn list(&self, query: &Query, reader: Reader) -> view::Logs {
         let terms = terms(query, &["status", "level", "service", "trace_id"]);
         let fits = |line: &&Line| terms.iter().all(|term| passes(line, term));
         let max = rows_max(query);
@@ -142,7 +151,6 @@ impl Held {
                     kept.push(line);
                 }
             }
-            kept.reverse();
         } else {
             for line in lines.filter(fits) {
                 matching += 1;
@@ -151,30 +159,35 @@ impl Held {
                 }
             }
         }
-        let whole = query.since == 0 || matching == kept.len() as u64;
-        let last = kept.last().map_or(query.since, |line| line.seq);
-        let (facets, facet_lines) = facets.view();
+        let mut rows = reader.rows(kept.iter().copied());
+        let whole = query.since == 0 || matching == rows.len() as u64;
+        let last = rows.last().map_or(query.since, |row| row.seq);
+        if query.since == 0 {
+            rows.reverse();
+        }
+        let (facets, facet_lines, facet_lines_large) = facets.view();
         view::Logs {
             facets,
             facet_lines,
+            facet_lines_large,
             matching,
-            rows: kept.into_iter().map(row).collect(),
+            left_out: (kept.len() - rows.len()) as u64,
+            rows,
             held: self.lines.len() as u64,
             evicted: self.evicted,
             next_since: if whole { self.next_seq } else { last },
         }
     }
 
-    /// Lines of one trace, oldest first, at most the newest 1,000.
-    pub(crate) fn of_trace(&self, trace_id: u64) -> Vec<LogRow> {
-        let of_trace = self
-            .lines
-            .iter()
-            .rev()
-            .filter(|line| line.trace_id == trace_id);
-        let mut rows: Vec<LogRow> = of_trace.take(1_000).map(|line| row(line)).collect();
+    /// Lines of one trace, oldest first, at most the newest 1,000; and how many older ones there are.
+    pub(crate) fn of_trace(&self, trace_id: u64, reader: Reader) -> (Vec<LogRow>, u64) {
+        let lines = self.lines.iter().rev().map(|line| &**line);
+        let of_trace = lines.filter(|line| line.trace_id == trace_id);
+        let all = of_trace.clone().count();
+        let mut rows = reader.rows(of_trace.take(1_000));
         rows.reverse();
-        rows
+        let left_out = (all - rows.len()) as u64;
+        (rows, left_out)
     }
 }
 
@@ -233,39 +246,6 @@ fn id_is(id: u64, value: &str) -> bool {
     value.parse() == Ok(id) || (hex.len() == 16 && u64::from_str_radix(hex, 16) == Ok(id))
 }
 
-fn row(line: &Line) -> LogRow {
-    let read = log_line(&line.text);
-    let id = |id: u64| {
-        if id == 0 {
-            String::new()
-        } else {
-            id.to_string()
-        }
-    };
-    let mut fields = read.fields;
-    let cut = |(key, value): &(String, String)| key == "truncated" && value == "true";
-    let truncated = fields.iter().any(cut);
-    if !read.error_message.is_empty() {
-        fields.push(("error.message".to_string(), read.error_message));
-        fields.sort();
-    }
-    LogRow {
-        seq: line.seq,
-        time_unix_us: read.time_unix_us.unwrap_or(line.arrived_unix_us),
-        json: read.json,
-        truncated,
-        status: read.status.name(),
-        service: read.service,
-        logger: read.logger,
-        message: read.message,
-        trace_id: id(read.trace_id),
-        span_id: id(read.span_id),
-        error_kind: read.error_kind,
-        error_stack: read.error_stack,
-        fields,
-    }
-}
-
 /// Error Tracking takes lines of status error or worse that have a kind or a stack.
 fn error(read: &LogLine) -> Option<ErrorSeen<'_>> {
     if !read.json || read.status > Status::Error {
@@ -314,7 +294,7 @@ mod tests {
             since,
             limit: 2,
         };
-        let list = logs.held().list(&query);
+        let list = logs.held().list(&query, Reader::Api);
         let seqs: Vec<u64> = list.rows.iter().map(|row| row.seq).collect();
         assert_eq!((seqs.as_slice(), list.next_since), (expected, 3), "{q}");
     }
@@ -360,11 +340,14 @@ mod tests {
         check(&logs, "", 0, &[2, 3]);
         check(&logs, "", 2, &[3]);
         let one = |since| {
-            let list = logs.held().list(&Query {
-                limit: 1,
-                since,
-                ..Query::default()
-            });
+            let list = logs.held().list(
+                &Query {
+                    limit: 1,
+                    since,
+                    ..Query::default()
+                },
+                Reader::Api,
+            );
             (list.rows[0].seq, list.matching, list.next_since)
         };
         assert_eq!(
@@ -379,7 +362,7 @@ mod tests {
         check(&logs, "trace_id:6b02c8760000000000000000000000ff", 0, &[3]);
         check(&logs, "trace_id:00000000000000ff", 0, &[3]);
         check(&logs, "trace_id:0", 0, &[]);
-        let row = &logs.held().of_trace(255)[0];
+        let row = &logs.held().of_trace(255, Reader::Page).0[0];
         assert_eq!(
             (&*row.message, &*row.trace_id, row.time_unix_us),
             ("Boom", "255", 77)
@@ -401,7 +384,7 @@ mod tests {
             q: q.to_string(),
             ..Query::default()
         };
-        let list = filled(lines, 1 << 20).0.held().list(&query);
+        let list = filled(lines, 1 << 20).0.held().list(&query, Reader::Api);
         let facet = list.facets.iter().find(|facet| facet.key == key);
         let values = facet.map_or(&[][..], |facet| &facet.values);
         let values: Vec<_> = values.iter().map(|v| (&*v.value, v.lines)).collect();
@@ -421,7 +404,7 @@ mod tests {
     fn filled_list(list: &view::Logs, query: &Query) -> u64 {
         assert_eq!(list.rows.len() as u64, list.matching);
         let (logs, _) = filled(&FACETED, 1 << 20);
-        logs.held().list(query).matching
+        logs.held().list(query, Reader::Api).matching
     }
 
     const FACETED: [&str; 5] = [
@@ -466,7 +449,10 @@ mod tests {
             })
             .collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let list = filled(&lines, 64 << 20).0.held().list(&Query::default());
+        let list = filled(&lines, 64 << 20)
+            .0
+            .held()
+            .list(&Query::default(), Reader::Api);
         assert_eq!((list.facet_lines, list.matching), (5_000, 6_000));
         let facet = |key: &str| list.facets.iter().find(|facet| facet.key == key).unwrap();
         let service = facet("service");
@@ -479,10 +465,13 @@ mod tests {
             ),
             (1, 2_500)
         );
-        let after = filled(&lines[..3], 1 << 20).0.held().list(&Query {
-            since: 1,
-            ..Query::default()
-        });
+        let after = filled(&lines[..3], 1 << 20).0.held().list(
+            &Query {
+                since: 1,
+                ..Query::default()
+            },
+            Reader::Api,
+        );
         assert_eq!(
             (after.facets.len(), after.facet_lines),
             (0, 0),
@@ -493,7 +482,10 @@ mod tests {
     #[test]
     fn a_cut_line_is_marked() {
         let lines = [r#"{"truncated":true}"#, r#"{"truncated":false}"#, "text"];
-        let list = filled(&lines, 1 << 20).0.held().list(&Query::default());
+        let list = filled(&lines, 1 << 20)
+            .0
+            .held()
+            .list(&Query::default(), Reader::Api);
         let shown: Vec<_> = list
             .rows
             .iter()
@@ -508,7 +500,7 @@ mod tests {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let (logs, _) = filled(&lines, 10 * (LINE_OVERHEAD_BYTES + 7));
         assert_eq!((logs.count(), logs.evicted()), (10, 40));
-        let list = logs.held().list(&Query::default());
+        let list = logs.held().list(&Query::default(), Reader::Api);
         assert_eq!(
             (&*list.rows[0].message, list.matching, list.evicted),
             ("line 40", 10, 40)

@@ -19,6 +19,7 @@ mod fingerprint;
 mod history;
 mod latencies;
 mod lines;
+mod log_row;
 mod logs;
 mod metrics;
 mod pages;
@@ -33,5 +34,6 @@ mod waterfall;
 
 pub(crate) use apply::{Arrival, Cargo, Store, StoreJob};
 pub use bounds::Bounds;
+pub(crate) use log_row::Reader;
 pub(crate) use pages::{Held as HeldPage, Scraped};
 pub(crate) use payloads::Way;

@@ -287,6 +287,7 @@ pub(crate) fn open(row: TraceRow, chunks: &[Box<[u8]>]) -> view::Trace {
         extent_ns: extent_ns(&spans),
         spans,
         logs: Vec::new(),
+        logs_left_out: 0,
     }
 }
 
