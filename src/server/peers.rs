@@ -5,7 +5,8 @@
 //! hold as many threads as it has sent requests. So a request whose connection is still being served waits
 //! here, and whoever ends the turn takes the next one or hands it back to the pool.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,9 +55,12 @@ impl Peers {
             return Admitted::Now(request);
         };
         let state = &mut *self.lock();
-        let Some(queue) = state.busy.get_mut(&peer) else {
-            state.busy.insert(peer, VecDeque::new());
-            return Admitted::Now(request);
+        let queue = match state.busy.entry(peer) {
+            Entry::Occupied(busy) => busy.into_mut(),
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                return Admitted::Now(request);
+            }
         };
         let full = queue.len() >= WAITING_OF_ONE_MAX || state.waiting >= WAITING_MAX;
         // Until an unread body is read nothing more comes from there: at most one such exceeds the bound.
@@ -70,12 +74,14 @@ impl Peers {
 
     /// Ends the turn: the next request of this connection has it, or nobody.
     pub(super) fn next(&self, peer: Option<SocketAddr>) -> Option<Request> {
-        let peer = peer?;
         let state = &mut *self.lock();
-        let next = state.busy.get_mut(&peer).and_then(VecDeque::pop_front);
+        let Entry::Occupied(mut busy) = state.busy.entry(peer?) else {
+            return None;
+        };
+        let next = busy.get_mut().pop_front();
         match next {
             Some(_) => state.waiting -= 1,
-            None => drop(state.busy.remove(&peer)),
+            None => drop(busy.remove()),
         }
         next
     }
