@@ -13,11 +13,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::slow::{Unsent, write_some};
 use super::{Method, Reply, Request};
 use crate::clock::Clock;
 
 /// Longest rest of a body that is read away. The crate reserves, but does not fill, as much memory.
 const REST_BYTES_MAX: usize = 1 << 30;
+/// Longest reply that may go out before the request's body is read away.
+const EARLY_BYTES_MAX: usize = 16 << 10;
 /// A client that takes longer to take its reply is hung up on.
 const WRITE_NS_MAX: u64 = 3_000_000_000;
 /// How long what such a client asked for besides is thrown away unanswered.
@@ -31,6 +34,7 @@ pub(super) struct Answerer {
     clock: Clock,
     pub(super) replies: AtomicU64,
     pub(super) write_failed: AtomicU64,
+    pub(super) dropped: AtomicU64,
     pub(super) abandoned: AtomicU64,
     shunned: Mutex<HashMap<SocketAddr, u64>>,
     any_shunned: AtomicBool,
@@ -56,23 +60,46 @@ impl Answerer {
     }
 
     /// Sends the reply. `last` tells the client that no further request is taken on its connection.
-    /// Blocks for as long as the client takes to send a body that nobody read.
-    pub(super) fn answer(&self, request: Request, reply: &Reply, last: bool) {
+    /// Blocks for as long as the client takes to send a body that nobody read. What the client does not take at
+    /// once is returned.
+    pub(super) fn answer(&self, request: Request, reply: &Reply, last: bool) -> Option<Unsent> {
         let unread = request.unread_body();
         let manner = Manner {
             head_only: request.method() == Method::Head,
             last,
         };
-        let Some(wire) = request.into_wire() else {
-            return;
-        };
+        let wire = request.into_wire()?;
         self.replies.fetch_add(1, Ordering::Relaxed);
         match unread {
-            None => self.write(wire, reply, manner),
+            None => return self.write(wire, reply, manner),
             Some(Some(length)) if length > REST_BYTES_MAX => self.leave(wire, reply),
-            // Its drop reads the rest, after the reply.
-            Some(Some(_)) if !last => drop(wire.respond(plain_response(reply))),
-            Some(_) => self.write(read_away(wire), reply, manner),
+            // Its drop reads the rest, after the reply. What the crate cannot write at once it cuts off.
+            Some(Some(_)) if !last && reply.body.len() <= EARLY_BYTES_MAX => {
+                let peer = wire.remote_addr().copied();
+                if wire.respond(plain_response(reply)).is_err() {
+                    self.not_taken(peer);
+                }
+            }
+            Some(_) => return self.write(read_away(wire), reply, manner),
+        }
+        None
+    }
+
+    /// The client has not taken a reply: nothing more is served to it.
+    pub(super) fn not_taken(&self, peer: Option<SocketAddr>) {
+        self.write_failed.fetch_add(1, Ordering::Relaxed);
+        self.shun(peer);
+    }
+
+    /// Throws a request away. Waits for a body that is on its way.
+    pub(super) fn drop_unanswered(&self, request: Request) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        if matches!(request.unread_body(), Some(Some(length)) if length > REST_BYTES_MAX) {
+            self.abandoned.fetch_add(1, Ordering::Relaxed);
+            // No memory holds what its drop would reserve.
+            std::mem::forget(request);
+        } else {
+            request.hang_up();
         }
     }
 
@@ -85,7 +112,7 @@ impl Answerer {
     }
 
     /// One write: a reply in two pieces would wait for the client's delayed ACK.
-    fn write(&self, wire: tiny_http::Request, reply: &Reply, manner: Manner) {
+    fn write(&self, wire: tiny_http::Request, reply: &Reply, manner: Manner) -> Option<Unsent> {
         let old = *wire.http_version() == tiny_http::HTTPVersion(1, 0) && asks_to_stay(&wire);
         OUT.with_borrow_mut(|out| {
             out.clear();
@@ -100,33 +127,28 @@ impl Answerer {
                 out.extend_from_slice(&reply.body);
             }
             let peer = wire.remote_addr().copied();
-            if self.write_in_time(&mut wire.into_writer(), out).is_err() {
-                self.write_failed.fetch_add(1, Ordering::Relaxed);
-                self.shun(peer);
-            }
+            let mut writer = wire.into_writer();
+            let mut written = 0;
+            let unsent = match write_some(&mut writer, out, &mut written) {
+                Ok(true) => None,
+                Ok(false) => Some(Unsent {
+                    writer,
+                    out: std::mem::take(out),
+                    written,
+                    // Only who did not take all at once is timed.
+                    end_ns: self.clock.mono_ns().saturating_add(WRITE_NS_MAX),
+                    peer,
+                }),
+                Err(_) => {
+                    self.not_taken(peer);
+                    None
+                }
+            };
             if out.capacity() > 256 << 10 {
                 *out = Vec::new();
             }
-        });
-    }
-
-    fn write_in_time(&self, writer: &mut dyn Write, mut out: &[u8]) -> io::Result<()> {
-        let mut end_ns = None;
-        while !out.is_empty() {
-            match writer.write(out) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) if written == out.len() => break,
-                Ok(written) => out = &out[written..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-            // Only who did not take all at once is timed.
-            let now_ns = self.clock.mono_ns();
-            if now_ns > *end_ns.get_or_insert(now_ns.saturating_add(WRITE_NS_MAX)) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
-        writer.flush()
+            unsent
+        })
     }
 
     /// The crate keeps a connection whose client does not read, or whose head was ambiguous, and goes on to

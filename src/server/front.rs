@@ -22,8 +22,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// One write to a client that does not read; `answer.rs` bounds all writes of a reply together.
-const WRITE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long one write waits for a client that does not read; `answer.rs` bounds all writes of a reply together.
+const WRITE_WAIT_MAX: Duration = Duration::from_millis(10);
+/// How often the leader looks at servers whose accept loop has died, while there are any.
+pub(super) const RETIRED_INTERVAL: Duration = Duration::from_millis(5);
 /// Pause between two restarts.
 const RESTART_PAUSE_MS: u64 = 250;
 /// Servers kept for the connections of their time.

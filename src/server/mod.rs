@@ -2,7 +2,8 @@
 //!
 //! Invariant: no type of the HTTP crate underneath crosses this door, so that the front can change
 //! without the rest. What that crate does under load and attack, and what this room does about it,
-//! stands in `front.rs` (sockets), `roles.rs` (threads) and `answer.rs` (replies).
+//! stands in `front.rs` (sockets), `roles.rs` (threads), `peers.rs` (pipelining), `answer.rs` (replies) and
+//! `slow.rs` (clients that do not read).
 //!
 //! ```
 //! use testapi::server::{Reply, Request};
@@ -15,11 +16,14 @@
 mod answer;
 mod front;
 pub mod gzip;
+mod peers;
 mod pool;
 mod reply;
 mod request;
 mod roles;
 mod router;
+mod serving;
+mod slow;
 
 pub use pool::{Guard, Options, Serve, StartError, Stats, Stopped, Watch, Workers, start};
 pub use reply::Reply;

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use super::answer::Answerer;
 use super::front::Front;
+use super::peers::Peers;
 use super::roles::{LOOK_INTERVAL, NOBODY, Shared};
+use super::slow::Slow;
 use super::{Reply, Request};
 use crate::clock::Clock;
 
@@ -84,6 +86,9 @@ pub struct Stats {
     pub replies: u64,
     /// Replies that the client did not take.
     pub write_failed: u64,
+    /// Requests thrown away unanswered: their client did not take the replies before them, asked for too much
+    /// at once, or sent them after a head that was refused.
+    pub dropped: u64,
     /// Requests refused for their head (400), or for want of a thread to wait for their body (503).
     pub refused: u64,
     /// Panics that became a 500 here because nothing inside caught them.
@@ -128,6 +133,9 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
         .map_err(|error| StartError::Bind(options.bind.clone(), error))?;
     let shared = Arc::new(Shared {
         front,
+        intake: Mutex::new(()),
+        peers: Peers::default(),
+        slow: Slow::default(),
         serve,
         answerer: Answerer::new(clock.clone()),
         clock,
@@ -151,15 +159,8 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
     });
     let (alive, ended) = mpsc::channel();
     let mut threads = Vec::new();
-    let looking = (shared.clone(), alive.clone());
-    let looker = thread::Builder::new()
-        .name(format!("{}-look", options.name))
-        .spawn(move || {
-            let (shared, alive) = looking;
-            shared.look_after_connections();
-            drop(alive);
-        })
-        .map_err(StartError::Thread)?;
+    let looker = start_beside(&shared, &alive, "look", Shared::look_after_connections)?;
+    let slow = start_beside(&shared, &alive, "slow", Shared::write_slowly)?;
     for id in 0..options.workers.max(1) {
         let (shared, alive) = (shared.clone(), alive.clone());
         let all = shared.clone();
@@ -178,6 +179,7 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
             Err(error) => {
                 // Those that have started wait to be told of one another; they hear of the end instead.
                 all.stopping.store(true, Ordering::Release);
+                all.slow.wake();
                 let _ = all.threads.set(Vec::new());
                 return Err(StartError::Thread(error));
             }
@@ -188,11 +190,31 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
         .map(|thread| thread.thread().clone())
         .collect();
     let _ = shared.threads.set(handles);
-    threads.push(looker);
+    threads.extend([looker, slow]);
     Ok(Guard {
         shared,
         threads,
         ended,
+    })
+}
+
+/// A thread that serves nobody.
+fn start_beside(
+    shared: &Arc<Shared>,
+    alive: &mpsc::Sender<()>,
+    name: &str,
+    run: fn(&Shared),
+) -> Result<JoinHandle<()>, StartError> {
+    let (its, alive) = (shared.clone(), alive.clone());
+    let thread = thread::Builder::new()
+        .name(format!("{}-{name}", shared.options.name))
+        .spawn(move || {
+            run(&its);
+            drop(alive);
+        });
+    thread.map_err(|error| {
+        shared.stopping.store(true, Ordering::Release);
+        StartError::Thread(error)
     })
 }
 
@@ -213,6 +235,7 @@ impl Watch {
         Stats {
             replies: answerer.replies.load(Ordering::Relaxed),
             write_failed: answerer.write_failed.load(Ordering::Relaxed),
+            dropped: answerer.dropped.load(Ordering::Relaxed),
             refused: self.0.refused.load(Ordering::Relaxed),
             panics: self.0.panics.load(Ordering::Relaxed),
             abandoned: answerer.abandoned.load(Ordering::Relaxed),
@@ -271,6 +294,7 @@ impl Guard {
             // Again and again: whoever polls the queue may swallow the call to wake up.
             shared.front.current().unblock();
             shared.front.unblock_retired();
+            shared.slow.wake();
             shared
                 .threads
                 .get()
@@ -329,6 +353,10 @@ mod tests {
     /// Sends a head and returns the reply's head and body.
     fn ask(stream: &mut TcpStream, request: &str) -> (String, String) {
         stream.write_all(request.as_bytes()).unwrap();
+        read_reply(stream, !request.starts_with("HEAD"))
+    }
+
+    fn read_reply(stream: &mut impl Read, reads_body: bool) -> (String, String) {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -339,7 +367,6 @@ mod tests {
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("Content-Length: "));
-        let reads_body = !request.starts_with("HEAD");
         let length = length
             .filter(|_| reads_body)
             .map_or(0, |l| l.parse().unwrap());
@@ -626,6 +653,179 @@ mod tests {
             thread::yield_now();
         }
         assert_eq!(ask(&mut polite, "GET / HTTP/1.1\r\n\r\n").1.len(), 8 << 20);
+    }
+
+    const MEGABYTE: usize = 1 << 20;
+
+    /// A server whose replies to `/big` no socket takes at once, and clients that ask for 60 and read nothing.
+    fn with_deaf_peers(workers: usize, count: usize) -> (Guard, Vec<TcpStream>) {
+        let guard = serve(workers, |request: &mut Request| match request.path() {
+            "/big" => Reply::text(200, vec![b'x'; 10 * MEGABYTE]),
+            path => Reply::text(200, path.to_string()),
+        });
+        let deaf = (0..count).map(|_| {
+            let mut stream = connect(&guard);
+            let requests = b"GET /big HTTP/1.1\r\n\r\n".repeat(60);
+            stream.write_all(&requests).unwrap();
+            stream
+        });
+        let deaf = deaf.collect();
+        (guard, deaf)
+    }
+
+    #[test]
+    fn peers_that_pipeline_and_do_not_read_hold_no_thread() {
+        #[track_caller]
+        fn check(rule: &str, workers: usize, peers: usize) {
+            let (guard, deaf) = with_deaf_peers(workers, peers);
+            let mut polite = connect(&guard);
+            for _ in 0..100 {
+                assert_eq!(ask(&mut polite, "GET /a HTTP/1.1\r\n\r\n").1, "/a");
+            }
+            while guard.stats().replies < 100 + peers as u64 || guard.watch().workers().working > 0
+            {
+                thread::yield_now();
+            }
+            assert_eq!(ask(&mut polite, "GET /b HTTP/1.1\r\n\r\n").1, "/b");
+            // All this while each of them could still begin to read.
+            let stats = guard.stats();
+            let expected = (101 + peers as u64, 0, 0);
+            assert_eq!(
+                (stats.replies, stats.write_failed, stats.dropped),
+                expected,
+                "{rule}"
+            );
+            drop(deaf);
+        }
+        check("one peer has one reply at a time, and no thread", 2, 1);
+        check("the only thread is free too", 1, 1);
+        check("more peers than threads", 4, 6);
+    }
+
+    #[test]
+    fn pipelined_requests_are_answered_in_order() {
+        let guard = serve(4, |request: &mut Request| {
+            let read = match request.path().starts_with("/read") {
+                true => request.body(MEGABYTE).unwrap().len(),
+                false => 0,
+            };
+            let body = format!("{} {read} {}", request.path(), "x".repeat(20_000));
+            Reply::text(200, body)
+        });
+        let body = "y".repeat(2_000);
+        let requests: String = (0..15)
+            .map(|n| {
+                let post = format!("HTTP/1.1\r\nContent-Length: 2000\r\n\r\n{body}");
+                format!(
+                    "GET /get{n} HTTP/1.1\r\n\r\nPOST /read{n} {post}HEAD /h HTTP/1.1\r\n\r\nPOST /left{n} {post}"
+                )
+            })
+            .collect();
+        let mut stream = connect(&guard);
+        stream.write_all(requests.as_bytes()).unwrap();
+        for n in 0..15 {
+            for path in [format!("/get{n} 0 "), format!("/read{n} 2000 ")] {
+                let (_, body) = read_reply(&mut stream, true);
+                assert_eq!(&body[..body.len() - 20_000], path);
+            }
+            let (head, _) = read_reply(&mut stream, false);
+            assert!(head.contains("Content-Length: 20005\r\n"), "{head}");
+            let (_, body) = read_reply(&mut stream, true);
+            assert_eq!(&body[..body.len() - 20_000], format!("/left{n} 0 "));
+        }
+        let stats = guard.stats();
+        let counted = (stats.replies, stats.write_failed, stats.dropped);
+        assert_eq!(counted, (60, 0, 0));
+    }
+
+    #[test]
+    fn a_peer_that_reads_late_gets_all_its_replies() {
+        let (guard, mut deaf) = with_deaf_peers(2, 1);
+        // Its first reply has left the pool.
+        while guard.stats().replies == 0 || guard.watch().workers().working > 0 {
+            thread::yield_now();
+        }
+        for _ in 0..60 {
+            assert_eq!(read_reply(&mut deaf[0], true).1.len(), 10 * MEGABYTE);
+        }
+        let stats = guard.stats();
+        let counted = (stats.replies, stats.write_failed, stats.dropped);
+        assert_eq!(counted, (60, 0, 0));
+    }
+
+    #[test]
+    fn of_a_peer_that_does_not_read_every_request_is_counted() {
+        let (guard, mut deaf) = with_deaf_peers(2, 1);
+        while guard.stats().replies + guard.stats().dropped < 60 {
+            thread::yield_now();
+        }
+        let stats = guard.stats();
+        assert_eq!(stats.write_failed, 1, "{stats:?}");
+        // What reaches it now is whole replies and a part of the one that failed, then the end.
+        deaf[0].shutdown(std::net::Shutdown::Write).unwrap();
+        let mut left = Vec::new();
+        deaf[0].read_to_end(&mut left).unwrap();
+        let mut left = &left[..];
+        for _ in 0..stats.replies - stats.write_failed {
+            assert_eq!(read_reply(&mut left, true).1.len(), 10 * MEGABYTE);
+        }
+        assert!(left.starts_with(b"HTTP/1.1 200 OK\r\n") && left.len() < 10 * MEGABYTE);
+    }
+
+    #[test]
+    fn who_asks_for_too_much_at_once_is_shunned() {
+        let (entered, inside) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let guard = serve(2, move |request: &mut Request| {
+            if request.path() == "/held" {
+                entered.send(()).unwrap();
+                let _ = gate.lock().unwrap().recv();
+            }
+            Reply::text(200, "ok")
+        });
+        let mut greedy = connect(&guard);
+        greedy.write_all(b"GET /held HTTP/1.1\r\n\r\n").unwrap();
+        inside.recv().unwrap();
+        let requests = b"GET /more HTTP/1.1\r\n\r\n".repeat(4_096 + 10);
+        greedy.write_all(&requests).unwrap();
+        while guard.stats().dropped < 10 {
+            thread::yield_now();
+        }
+        assert_eq!(ask(&mut connect(&guard), "GET /a HTTP/1.1\r\n\r\n").1, "ok");
+        drop(go);
+        assert_eq!(ask(&mut greedy, "").1, "ok");
+        while guard.stats().dropped < 4_096 + 10 {
+            thread::yield_now();
+        }
+        assert_eq!(guard.stats().replies, 2);
+    }
+
+    #[test]
+    fn a_body_that_no_memory_holds_is_left_alone_after_a_head_that_was_refused() {
+        let guard = serve(1, |_: &mut Request| Reply::text(200, "ok"));
+        let mut stream = connect(&guard);
+        let refused = "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+        let huge = "POST / HTTP/1.1\r\nContent-Length: 100000000000000\r\n\r\n";
+        let (head, _) = ask(&mut stream, &format!("{refused}{huge}"));
+        assert!(head.contains(" 400 "), "{head}");
+        while guard.stats().dropped == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(ask(&mut connect(&guard), "GET / HTTP/1.1\r\n\r\n").1, "ok");
+        assert_eq!(guard.stats().abandoned, 1);
+    }
+
+    #[test]
+    fn a_server_with_peers_that_do_not_read_stops() {
+        let (guard, deaf) = with_deaf_peers(2, 3);
+        while guard.stats().replies < 3 {
+            thread::yield_now();
+        }
+        let watch = guard.watch();
+        assert!(guard.stop(Duration::from_secs(2)).joined);
+        assert_eq!(watch.stats().write_failed, 3);
+        drop((watch, deaf));
     }
 
     #[test]

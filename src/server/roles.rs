@@ -8,13 +8,12 @@
 //!
 //! A request whose body is not here yet would hold its thread for as long as the client likes. It is served
 //! on a thread of its own, of which there is a bounded number; further ones wait, and past a bound of
-//! theirs they are answered 503.
+//! theirs they are answered 503. A reply that its client does not take leaves the pool as well (`slow.rs`), and
+//! a connection has one thread at a time (`peers.rs`).
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread};
@@ -22,6 +21,8 @@ use std::time::Duration;
 
 use super::answer::Answerer;
 use super::front::{Front, open_descriptors};
+use super::peers::Peers;
+use super::slow::Slow;
 use super::{Options, Reply, Request, Serve};
 use crate::clock::Clock;
 
@@ -43,8 +44,6 @@ const LIVELY_LOOKS: u32 = 1_200;
 const BODY_THREADS_MAX: usize = 64;
 /// Further ones that wait for one of these threads.
 const BODIES_WAITING_MAX: usize = 1_024;
-/// How often the leader looks at servers whose accept loop has died, while there are any.
-const RETIRED_INTERVAL: Duration = Duration::from_millis(5);
 /// No thread.
 pub(super) const NOBODY: usize = usize::MAX;
 
@@ -58,6 +57,10 @@ pub(super) struct Bodies {
 /// What the threads of one pool share.
 pub(super) struct Shared {
     pub(super) front: Front,
+    /// Held from before a request is taken off the crate's queue until it is admitted.
+    pub(super) intake: Mutex<()>,
+    pub(super) peers: Peers,
+    pub(super) slow: Slow,
     pub(super) serve: Arc<dyn Serve>,
     pub(super) answerer: Answerer,
     pub(super) clock: Clock,
@@ -142,17 +145,15 @@ impl Shared {
     fn lead(self: &Arc<Self>, id: usize) {
         let mut server = self.front.current();
         while !self.stopping.load(Ordering::Acquire) {
-            self.leader_waits.store(true, Ordering::SeqCst);
             let received = self.receive(&server);
-            self.leader_waits.store(false, Ordering::SeqCst);
             if self.standby_sleeps.load(Ordering::SeqCst)
                 && self.standby_sleeps.swap(false, Ordering::SeqCst)
             {
                 self.call(self.standby.load(Ordering::Acquire));
             }
             match received {
-                Ok(Some(wire)) => {
-                    self.serve(wire);
+                Ok(Some(request)) => {
+                    self.serve(request);
                     self.turns.fetch_add(1, Ordering::Release);
                 }
                 Ok(None) => {}
@@ -165,17 +166,6 @@ impl Shared {
             if !Arc::ptr_eq(&server, &current) {
                 server = current;
             }
-        }
-    }
-
-    /// Connections of a time before the last accept error still bring requests, to the server of that time.
-    fn receive(&self, server: &tiny_http::Server) -> io::Result<Option<tiny_http::Request>> {
-        if !self.front.has_retired() {
-            return server.recv().map(Some);
-        }
-        match self.front.poll_retired() {
-            Some(wire) => Ok(Some(wire)),
-            None => server.recv_timeout(RETIRED_INTERVAL),
         }
     }
 
@@ -255,13 +245,13 @@ impl Shared {
     fn help(self: &Arc<Self>) -> bool {
         let mut helped = false;
         loop {
-            match self.front.poll() {
-                Ok(Some(wire)) => {
+            match self.poll() {
+                Ok(Some(request)) => {
                     if !helped {
                         self.leave_standby();
                     }
                     helped = true;
-                    self.serve(wire);
+                    self.serve(request);
                 }
                 Ok(None) => return helped,
                 Err(error) => self.mend(&self.front.current(), &error),
@@ -290,56 +280,22 @@ impl Shared {
             if now_ns >= self.stop_at_ns.load(Ordering::Acquire) || now_ns > last_ns + quiet_ns {
                 return;
             }
-            match self.front.poll() {
-                Ok(Some(wire)) => {
-                    self.serve(wire);
+            match self.poll() {
+                Ok(Some(request)) => {
+                    self.serve(request);
                     last_ns = self.clock.mono_ns();
                 }
                 _ => thread::park_timeout(LOOK_INTERVAL),
             }
-            if self
-                .bodies
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .threads
-                > 0
-            {
+            let bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            if bodies.threads > 0 || !self.slow.is_empty() {
                 last_ns = self.clock.mono_ns();
             }
         }
     }
 
-    fn serve(self: &Arc<Self>, wire: tiny_http::Request) {
-        let request = Request::from_wire(wire);
-        match request.unread_body() {
-            None => {
-                self.serving.fetch_add(1, Ordering::Relaxed);
-                self.serve_here(request);
-                self.serving.fetch_sub(1, Ordering::Relaxed);
-            }
-            Some(_) => self.serve_apart(request),
-        }
-    }
-
-    fn serve_here(&self, mut request: Request) {
-        if self.answerer.is_shunned(request.peer()) {
-            return request.hang_up();
-        }
-        if let Some(why) = request.fault() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            self.serve.passed_over(400);
-            // What follows on this connection may be part of what this head hid.
-            self.answerer.shun(request.peer());
-            let reply = Reply::text(400, format!("{why}\n"));
-            return self.answerer.answer(request, &reply, true);
-        }
-        let served = catch_unwind(AssertUnwindSafe(|| self.serve.serve(&mut request)));
-        let reply = served.unwrap_or_else(|panic| self.reply_to_panic(&*panic));
-        self.answerer
-            .answer(request, &reply, self.stopping.load(Ordering::Acquire));
-    }
-
-    fn serve_apart(self: &Arc<Self>, request: Request) {
+    pub(super) fn serve_apart(self: &Arc<Self>, request: Request) {
+        let peer = request.peer();
         let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
         if bodies.threads < BODY_THREADS_MAX {
             bodies.threads += 1;
@@ -354,6 +310,7 @@ impl Shared {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .threads -= 1;
+                self.hand_on(peer);
             }
         } else if bodies.waiting.len() < BODIES_WAITING_MAX {
             bodies.waiting.push_back(request);
@@ -363,13 +320,17 @@ impl Shared {
             self.serve.passed_over(503);
             let reply = Reply::text(503, "too many bodies on their way\n");
             self.answerer.abandon(request, &reply);
+            self.hand_on(peer);
         }
     }
 
     /// One thread's turn with bodies: this one, then those that wait.
     fn serve_bodies(&self, mut request: Request) {
         loop {
-            self.serve_here(request);
+            let peer = request.peer();
+            if self.serve_here(request) {
+                self.hand_on(peer);
+            }
             let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
             match bodies.waiting.pop_front() {
                 Some(next) => request = next,
@@ -379,12 +340,6 @@ impl Shared {
                 }
             }
         }
-    }
-
-    fn reply_to_panic(&self, _panic: &(dyn Any + Send)) -> Reply {
-        self.panics.fetch_add(1, Ordering::Relaxed);
-        self.serve.passed_over(500);
-        Reply::text(500, "internal server error\n")
     }
 }
 
