@@ -31,7 +31,7 @@ const RESTART_PAUSE_MS: u64 = 250;
 /// Servers kept for the connections of their time.
 const RETIRED_MAX: usize = 16;
 /// Connections to ourselves after one look.
-const NUDGES_MAX: u64 = 32;
+pub(super) const NUDGES_MAX: u64 = 32;
 const NUDGE_WAIT_MAX: Duration = Duration::from_millis(100);
 
 pub(super) struct Front {
@@ -78,7 +78,7 @@ impl Front {
 
     /// Frees so many connections that wait behind others.
     pub(super) fn free_waiting(&self, count: u64) {
-        for _ in 0..count.min(NUDGES_MAX) {
+        for _ in 0..count {
             let _ = TcpStream::connect_timeout(&self.near_address(), NUDGE_WAIT_MAX);
         }
     }

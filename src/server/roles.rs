@@ -20,7 +20,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::answer::Answerer;
-use super::front::{Front, open_descriptors};
+use super::front::{Front, NUDGES_MAX, open_descriptors};
 use super::peers::Peers;
 use super::slow::Slow;
 use super::{Options, Reply, Request, Serve};
@@ -111,10 +111,11 @@ impl Shared {
     }
 
     /// Descriptors of all the process are counted, so one that closes may hide a connection that came:
-    /// for a while after any came or went, one more is freed now and then.
+    /// for a while after any came or went, one more is freed now and then. While a burst goes on, what should
+    /// free one may itself wait behind others: each look goes on with half as many as the one before.
     pub(super) fn look_after_connections(&self) {
         let mut open = open_descriptors();
-        let mut lively_looks = 0_u32;
+        let (mut lively_looks, mut freed) = (0_u32, 0);
         while !self.stopping.load(Ordering::Acquire) {
             let before = std::mem::replace(&mut open, open_descriptors());
             lively_looks = match open == before {
@@ -122,8 +123,9 @@ impl Shared {
                 false => LIVELY_LOOKS,
             };
             let now_and_then = u64::from(lively_looks % 10 == 1);
-            self.front
-                .free_waiting(open.saturating_sub(before).max(now_and_then));
+            let came = open.saturating_sub(before).min(NUDGES_MAX);
+            freed = came.max(freed / 2).max(now_and_then);
+            self.front.free_waiting(freed);
             self.front.listen_again_if_deaf();
             self.front.unblock_retired();
             thread::park_timeout(CONNECTIONS_INTERVAL);
