@@ -28,6 +28,7 @@ pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Re
             "server": {
                 "replies": server.replies,
                 "write_failed": server.write_failed,
+                "dropped": server.dropped,
                 "refused": server.refused,
                 "panics": server.panics,
                 "abandoned": server.abandoned,
