@@ -98,7 +98,6 @@ type Sorted<M> = Arc<Vec<Arc<Series<M>>>>;
 struct Series<M> {
     key: Words,
     metric: M,
-    values: Box<[Box<str>]>,
     prefixes: Prefixes,
 }
 
@@ -231,7 +230,6 @@ impl<M: Metric> Core<M> {
         let labels: Vec<_> = names.zip(values.iter().copied()).collect();
         Series {
             key: Words::new(values),
-            values: values.iter().map(|&value| value.into()).collect(),
             prefixes: Prefixes::new(&self.base, &labels, &M::lines(&self.shape)),
             metric: M::new(&self.shape),
         }
@@ -245,7 +243,7 @@ impl<M: Metric> Core<M> {
             let all = Arc::make_mut(&mut sorted);
             all.append(&mut fresh);
             drop(fresh);
-            all.sort_by(|a, b| a.values.cmp(&b.values));
+            all.sort_by(|a, b| a.key.whole().cmp(b.key.whole()));
         }
         sorted.clone()
     }

@@ -54,14 +54,17 @@ impl Own {
 
     /// Reads what the page is about to show.
     pub(super) fn look<'a>(&self, families: impl Iterator<Item = &'a dyn Expose> + Clone) {
-        let ignored: u64 = families.clone().map(|family| family.count().ignored).sum();
-        self.ignored.rise_to(ignored as f64);
+        let mut ignored = 0;
         for family in families.clone() {
-            let refused = family.count().refused;
-            if refused > 0 {
-                self.refused.with(&[family.name()]).rise_to(refused as f64);
+            let counts = family.count();
+            ignored += counts.ignored;
+            if counts.refused > 0 {
+                let refused = self.refused.with(&[family.name()]);
+                refused.rise_to(counts.refused as f64);
             }
         }
+        self.ignored.rise_to(ignored as f64);
+        // Only now: a first refusal has made a series.
         let series: u64 = families.map(|family| family.count().series).sum();
         self.series.set(series as f64);
     }

@@ -18,9 +18,8 @@ pub(super) struct Wanted<'a> {
 #[derive(Debug)]
 pub(super) struct Words {
     gists: Gists,
-    count: usize,
-    /// Of all words only where the gists are not all there is.
-    whole: Option<Box<[Box<str>]>>,
+    gists_are_all: bool,
+    whole: Box<[Box<str>]>,
 }
 
 /// Label sets with more words are told apart by the whole words alone.
@@ -117,26 +116,28 @@ impl Words {
         for (at, word) in words.iter().enumerate().take(GISTS) {
             gists.note(at, word);
         }
-        let gists_are_all = words.len() <= GISTS && words.iter().all(|word| is_whole(word));
-        let whole = || words.iter().map(|&word| word.into()).collect();
         Words {
             gists,
-            count: words.len(),
-            whole: (!gists_are_all).then(whole),
+            gists_are_all: words.len() <= GISTS && words.iter().all(|word| is_whole(word)),
+            whole: words.iter().map(|&word| word.into()).collect(),
         }
+    }
+
+    /// The words themselves.
+    pub(super) fn whole(&self) -> &[Box<str>] {
+        &self.whole
     }
 
     /// Whether these are the same words.
     #[inline(always)]
     pub(super) fn are(&self, wanted: &Wanted<'_>) -> bool {
-        if self.gists != wanted.gists || self.count != wanted.words.len() {
-            return false;
-        }
-        let same = |whole: &[Box<str>]| {
-            let mut pairs = whole.iter().zip(wanted.words);
+        let same = || {
+            let mut pairs = self.whole.iter().zip(wanted.words);
             pairs.all(|(held, given)| **held == **given)
         };
-        self.whole.as_deref().is_none_or(same)
+        self.gists == wanted.gists
+            && self.whole.len() == wanted.words.len()
+            && (self.gists_are_all || same())
     }
 }
 

@@ -447,6 +447,20 @@ impl Drop for Finally<'_> {
     }
 }
 
+/// Does the work while the agent looks all the time.
+fn while_it_looks(agent: &Agent, work: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                agent.tail_now(DEADLINE).unwrap();
+            }
+        });
+        let _done = Finally(&done);
+        work();
+    });
+}
+
 /// A local agent that reads the file from its start.
 fn following(file: PathBuf) -> (Agent, AgentGuard) {
     let options = AgentOptions {
@@ -476,14 +490,7 @@ fn the_local_agent_reads_every_line_of_a_file_that_is_put_aside_by_size() {
     };
     let (logger, guard, _hand) = logger(&file, rotation, 0);
     let (agent, agent_guard) = following(file);
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                agent.tail_now(DEADLINE).unwrap();
-            }
-        });
-        let _done = Finally(&done);
+    while_it_looks(&agent, || {
         for turn in 0..TURNS {
             for number in 0..EACH {
                 let message = format!("{turn} {number}");
@@ -589,14 +596,7 @@ fn the_local_agent_reads_every_line_though_files_come_faster_than_it_looks() {
     let file = folder.file("a.log");
     fs::write(&file, "").unwrap();
     let (agent, agent_guard) = following(file.clone());
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                agent.tail_now(DEADLINE).unwrap();
-            }
-        });
-        let _done = Finally(&done);
+    while_it_looks(&agent, || {
         for round in 0..ROUNDS {
             for turn in 0..TURNS {
                 put_aside(&file, turn);
