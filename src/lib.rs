@@ -4,9 +4,10 @@
 //! A room is a folder or file with one front door. In reading order:
 //!
 //! - [`clock`], [`identity`]: what time it is, who we are
+//! - [`threads`]: who is told of a thread's birth
 //! - [`worker`]: the one background thread that every exporter is built on
 //! - [`http`]: one exchange as a client, under one deadline
-//! - [`dogstatsd`], [`trace`], [`prometheus`], [`log`]: the exporters, which never name one another
+//! - [`dogstatsd`], [`trace`], [`prometheus`], [`log`], [`profile`]: the exporters, which never name one another
 //! - [`gunicorn`]: the server's own metrics under gunicorn's names, over DogStatsD
 //! - [`server`]: sockets in, plain requests to plain replies
 //! - [`api`]: the demo's routes and the telemetry of a request
@@ -19,12 +20,14 @@
 
 pub mod clock;
 pub mod identity;
+pub mod threads;
 pub mod worker;
 
 pub mod http;
 
 pub mod dogstatsd;
 pub mod log;
+pub mod profile;
 pub mod prometheus;
 pub mod trace;
 

@@ -18,6 +18,7 @@ use super::roles::{LOOK_INTERVAL, NOBODY, Shared};
 use super::slow::Slow;
 use super::{Reply, Request};
 use crate::clock::Clock;
+use crate::threads;
 
 /// What a server does with a request.
 pub trait Serve: Send + Sync + 'static {
@@ -167,11 +168,13 @@ pub fn start(options: &Options, serve: Arc<dyn Serve>) -> Result<Guard, StartErr
         let thread = thread::Builder::new()
             .name(format!("{}-{id}", options.name))
             .spawn(move || {
+                let life = threads::born();
                 // Until the starter has told everybody's handle, there is nobody to call.
                 while shared.threads.get().is_none() {
                     thread::park_timeout(LOOK_INTERVAL);
                 }
                 shared.run(id);
+                drop(life);
                 drop(alive);
             });
         match thread {
@@ -209,7 +212,9 @@ fn start_beside(
     let thread = thread::Builder::new()
         .name(format!("{}-{name}", shared.options.name))
         .spawn(move || {
+            let life = threads::born();
             run(&its);
+            drop(life);
             drop(alive);
         });
     thread.map_err(|error| {

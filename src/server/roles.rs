@@ -25,6 +25,7 @@ use super::peers::Peers;
 use super::slow::Slow;
 use super::{Options, Reply, Request, Serve};
 use crate::clock::Clock;
+use crate::threads;
 
 /// How often the standby looks in while there is traffic.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(1);
@@ -304,7 +305,10 @@ impl Shared {
             drop(bodies);
             let shared = self.clone();
             let name = format!("{}-body", self.options.name);
-            let run = move || shared.serve_bodies(request);
+            let run = move || {
+                let _life = threads::born();
+                shared.serve_bodies(request);
+            };
             if thread::Builder::new().name(name).spawn(run).is_err() {
                 // The request went with the closure; its drop answered 500.
                 self.serve.passed_over(500);

@@ -13,6 +13,7 @@ use super::runner::{Control, Runner};
 use super::stats::Shared;
 use super::{FlushError, Job, Limits, Stats};
 use crate::clock::Clock;
+use crate::threads;
 
 /// Why an offered item was not queued. Already counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +117,9 @@ pub(super) fn start_counting<J: Job>(
     let thread = thread::Builder::new()
         .name(name.to_string())
         .spawn(move || {
+            let life = threads::born();
             runner.run();
+            drop(life);
             let _ = done_sender.send(());
         })?;
     let handle = Handle {
