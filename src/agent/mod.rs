@@ -41,6 +41,7 @@ mod listener;
 mod metric_view;
 mod options;
 pub mod page;
+mod profile_view;
 mod queue;
 mod raw;
 mod raw_view;

@@ -10,6 +10,10 @@ pub use super::metric_view::{
     Beside, CheckRow, EventRow, Explained, FailingScrape, MetricBucket, MetricRow, Metrics,
     RawLine, Scraped, Which,
 };
+pub use super::profile_view::{
+    Flame, FlameNode, FunctionRow, ProfileQuery, ProfileRow, Profiles, Share, TraceShare,
+    ValueTotal,
+};
 pub use super::raw_view::{ExemplarRow, RawPage};
 
 /// One way in: traces, DogStatsD, Prometheus, logs.

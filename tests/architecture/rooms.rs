@@ -230,7 +230,11 @@ fn the_environment_is_read_in_one_file_and_set_in_none() {
 fn what_is_unsafe_is_in_one_place() {
     check("unsafe", |file| {
         let allowed = file.path.starts_with(UNSAFE_IS_IN);
-        if allowed { Vec::new() } else { file.words("unsafe") }
+        if allowed {
+            Vec::new()
+        } else {
+            file.words("unsafe")
+        }
     });
 }
 
