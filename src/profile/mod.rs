@@ -1,7 +1,23 @@
 //! A service that profiles itself: stacks sampled in process, tied to spans, uploaded as pprof.
 
 mod counts;
+mod error;
+mod figures;
+mod memory;
 mod options;
 mod period;
+mod profiler;
+mod record;
+mod registry;
+mod ring;
+mod sampler;
+mod slot;
+mod stack;
+mod start;
+mod tally;
+mod upload;
 
+pub use error::Error;
 pub use options::Options;
+pub use profiler::{ProfileCounts, Profiler};
+pub use start::start;

@@ -1,0 +1,396 @@
+//! What the sampling thread does: empties the rings, has it looked at threads that wait, hands on a period.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Options;
+use super::counts::Counts;
+use super::figures::Figures;
+use super::memory;
+use super::period::Period;
+use super::record::{CPU, HEAP, Head, WALL};
+use super::registry::{Registry, Watched};
+use super::slot::UNKNOWN;
+use super::stack::{self, Installed};
+use super::tally::{More, Place, Tally};
+use crate::clock::Clock;
+use crate::threads::Watch;
+use crate::worker::{Fill, FlushError, Handle, Job, Why};
+
+/// How often threads that nobody reported are looked for, and endpoints are gathered.
+const SURVEY_NS: u64 = 250_000_000;
+/// CPU time that going back to sleep may cost a thread that was woken by a look.
+const SETTLE_NS: u64 = 100_000;
+/// More would be felt, and the kernel looks at its timers hardly as often.
+const HZ_MAX: u32 = 1_000;
+/// Looks for the stack of a thread that nobody reported, before it is given up.
+const BOUNDS_TRIES_MAX: u32 = 20;
+
+/// The thread's job. The fields are dropped in order: no signal is left when its handler goes.
+pub(super) struct Sampler {
+    registry: Arc<Registry>,
+    counts: Arc<Counts>,
+    figures: Arc<Figures>,
+    uploads: Handle<Box<Period>>,
+    clock: Clock,
+    pace: Pace,
+    tally: Tally,
+    followed: HashMap<usize, Followed>,
+    record: Vec<u64>,
+    now_ns: u64,
+    survey_at_ns: u64,
+    wall_at_ns: u64,
+    upload_at_ns: u64,
+    since_unix_ns: u64,
+    /// CPU time of the process, and how much of it samples speak for, since the start.
+    process_from_ns: u64,
+    told_ns: u64,
+    _watch: Watch,
+    _installed: Installed,
+}
+
+/// When things are due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) cpu_period_ns: u64,
+    /// 0 for none.
+    pub(super) wall_period_ns: u64,
+    pub(super) first_upload_ns: u64,
+    pub(super) upload_interval_ns: u64,
+    pub(super) hotspots: bool,
+}
+
+impl Pace {
+    pub(super) fn of(options: &Options) -> Pace {
+        let period = |hz: u32| 1_000_000_000_u64.checked_div(u64::from(hz)).unwrap_or(0);
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2);
+        let interval_ns = ns(options.upload_interval).clamp(1, u64::MAX / 2);
+        Pace {
+            cpu_period_ns: period(options.cpu_hz.clamp(1, HZ_MAX)),
+            wall_period_ns: period(options.wall_hz.min(HZ_MAX)),
+            first_upload_ns: ns(options.first_upload).min(interval_ns),
+            upload_interval_ns: interval_ns,
+            hotspots: options.hotspots,
+        }
+    }
+}
+
+/// What is kept about a thread from one look to the next.
+#[derive(Debug, Default)]
+struct Followed {
+    /// Time that the thread's next look in its turn speaks for.
+    wall_due_ns: u64,
+    wall_since_ns: u64,
+    /// Where it was found the last time.
+    last: Option<Last>,
+    bounds_tries: u32,
+}
+
+/// Where a thread was found, in its turn.
+#[derive(Debug)]
+struct Last {
+    addresses: Vec<u64>,
+    span_id: u64,
+    root_id: u64,
+    cpu_ns: u64,
+    /// Whether it slept again when `cpu_ns` was read.
+    is_settled: bool,
+}
+
+/// What a sampler needs to begin.
+pub(super) struct Start {
+    pub(super) registry: Arc<Registry>,
+    pub(super) counts: Arc<Counts>,
+    pub(super) figures: Arc<Figures>,
+    pub(super) uploads: Handle<Box<Period>>,
+    pub(super) clock: Clock,
+    pub(super) pace: Pace,
+    pub(super) watch: Watch,
+    pub(super) installed: Installed,
+}
+
+impl Sampler {
+    pub(super) fn new(start: Start) -> Sampler {
+        let now_ns = start.clock.mono_ns();
+        Sampler {
+            registry: start.registry,
+            counts: start.counts,
+            figures: start.figures,
+            uploads: start.uploads,
+            pace: start.pace,
+            tally: Tally::default(),
+            followed: HashMap::new(),
+            record: Vec::new(),
+            now_ns,
+            survey_at_ns: now_ns,
+            wall_at_ns: now_ns,
+            upload_at_ns: now_ns + start.pace.first_upload_ns,
+            since_unix_ns: start.clock.unix_ns(),
+            process_from_ns: stack::process_cpu_ns().unwrap_or(0),
+            told_ns: 0,
+            clock: start.clock,
+            _watch: start.watch,
+            _installed: start.installed,
+        }
+    }
+
+    fn look(&mut self) {
+        self.now_ns = self.clock.mono_ns();
+        let is_survey = self.now_ns >= self.survey_at_ns;
+        if is_survey {
+            self.survey_at_ns = self.now_ns + SURVEY_NS;
+            self.registry.find_others();
+        }
+        let is_turn = self.pace.wall_period_ns > 0 && self.now_ns >= self.wall_at_ns;
+        if is_turn {
+            let period = self.pace.wall_period_ns;
+            let missed = (self.now_ns - self.wall_at_ns) / period;
+            self.wall_at_ns += (missed + 1) * period;
+        }
+        let watched = self.registry.watched();
+        for thread in &watched {
+            self.empty(thread);
+            if is_survey || thread.has_ended {
+                let endpoints = thread.slot().take_endpoints();
+                self.tally.add_endpoints(endpoints);
+            }
+            if thread.has_ended {
+                self.followed.remove(&thread.value);
+                self.registry.forget(thread.value);
+            } else if is_turn && thread.is_ours {
+                self.take_turn(thread);
+            }
+        }
+        self.learn_stacks(&watched);
+        if is_survey {
+            self.figures
+                .threads
+                .store(watched.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes in all looks of one thread.
+    fn empty(&mut self, thread: &Watched) {
+        let slot = thread.slot();
+        let now_ns = self.now_ns;
+        let followed = self.followed.entry(thread.value);
+        followed.or_insert_with(|| Followed {
+            wall_since_ns: now_ns,
+            ..Followed::default()
+        });
+        let mut record = std::mem::take(&mut self.record);
+        while slot.ring.pop(&mut record) {
+            if let Some((head, addresses)) = Head::of(&record) {
+                self.add(thread, head, addresses);
+            }
+        }
+        self.record = record;
+        let lost = slot.lost.swap(0, Ordering::Relaxed);
+        Counts::add(&self.counts.offered, lost);
+        Counts::add(&self.counts.ring_full, lost);
+        self.figures.gather(slot);
+    }
+
+    fn add(&mut self, thread: &Watched, head: Head, addresses: &[u64]) {
+        let mut more = More::default();
+        match head.kind {
+            CPU => {
+                more.cpu_samples = 1;
+                more.cpu_ns = head.cpu_delta_ns;
+            }
+            WALL => {
+                let Some(followed) = self.followed.get_mut(&thread.value) else {
+                    return;
+                };
+                more.wall_ns = std::mem::take(&mut followed.wall_due_ns);
+                followed.last = Some(Last {
+                    addresses: addresses.to_vec(),
+                    span_id: head.span_id,
+                    root_id: head.root_id,
+                    cpu_ns: head.cpu_ns,
+                    is_settled: false,
+                });
+            }
+            HEAP => {
+                more.allocations = head.cpu_delta_ns;
+                more.allocated_bytes = head.cpu_ns;
+            }
+            _ => return,
+        }
+        if self.sum_up(thread, (head.span_id, head.root_id), (addresses, more)) {
+            self.told_ns += more.cpu_ns;
+        }
+    }
+
+    /// One look, accounted for; false where nothing more fits.
+    fn sum_up(
+        &mut self,
+        thread: &Watched,
+        (span_id, root_id): (u64, u64),
+        (addresses, more): (&[u64], More),
+    ) -> bool {
+        let index = self.tally.thread(thread.value, thread.tid, &thread.name);
+        let is_tied = self.pace.hotspots;
+        let place = Place {
+            thread: index,
+            addresses,
+            span_id: if is_tied { span_id } else { 0 },
+            root_id,
+        };
+        Counts::add(&self.counts.offered, 1);
+        let fits = self.tally.add(place, more);
+        match fits {
+            true => self.tally.count(),
+            false => Counts::add(&self.counts.crowded, 1),
+        }
+        fits
+    }
+
+    /// A thread whose CPU clock stands still is where it was, and is not woken to say so.
+    fn take_turn(&mut self, thread: &Watched) {
+        let Some(followed) = self.followed.get_mut(&thread.value) else {
+            return;
+        };
+        followed.wall_due_ns += self.now_ns - followed.wall_since_ns;
+        followed.wall_since_ns = self.now_ns;
+        let slot = thread.slot();
+        let cpu_ns = stack::thread_cpu_ns(thread.tid).unwrap_or(0);
+        if let Some(mut last) = followed.last.take() {
+            let allowed_ns = if last.is_settled { 0 } else { SETTLE_NS };
+            let has_slept = cpu_ns.saturating_sub(last.cpu_ns) <= allowed_ns;
+            if has_slept && slot.span_id.load(Ordering::Relaxed) == last.span_id {
+                let more = More {
+                    wall_ns: std::mem::take(&mut followed.wall_due_ns),
+                    ..More::default()
+                };
+                let ids = (last.span_id, last.root_id);
+                self.sum_up(thread, ids, (&last.addresses, more));
+                (last.cpu_ns, last.is_settled) = (cpu_ns, true);
+                if let Some(followed) = self.followed.get_mut(&thread.value) {
+                    followed.last = Some(last);
+                }
+                return;
+            }
+        }
+        // One that ends at this moment need not be looked at any more.
+        let _ = stack::look_at(thread.tid, thread.value);
+    }
+
+    /// Where threads that nobody reported have their stacks; until then of each look only the place is kept.
+    fn learn_stacks(&mut self, watched: &[Watched]) {
+        let mut maps = String::new();
+        for thread in watched {
+            let slot = thread.slot();
+            let Some(followed) = self.followed.get_mut(&thread.value) else {
+                continue;
+            };
+            let seen = slot.stack_seen.load(Ordering::Relaxed);
+            let block = slot.owner.load(Ordering::Acquire);
+            let is_known = thread.is_ours || slot.high.load(Ordering::Relaxed) != 0;
+            if is_known || seen == 0 || block <= UNKNOWN {
+                continue;
+            }
+            if followed.bounds_tries >= BOUNDS_TRIES_MAX {
+                continue;
+            }
+            followed.bounds_tries += 1;
+            if maps.is_empty() {
+                maps = memory::read();
+            }
+            if let Some((low, high)) = memory::stack_around(&maps, seen, block) {
+                slot.low.store(low, Ordering::Relaxed);
+                slot.high.store(high, Ordering::Release);
+            }
+        }
+    }
+
+    /// CPU time of the process that no sample speaks for, and that no living thread will yet tell of: threads
+    /// that came and went between two surveys, and those that could not be watched.
+    fn add_rest(&mut self) {
+        let Some(process_ns) = stack::process_cpu_ns() else {
+            return;
+        };
+        let to_come_ns: u64 = self
+            .registry
+            .watched()
+            .iter()
+            .filter(|thread| !thread.has_ended)
+            .filter_map(|thread| {
+                let seen_ns = thread.slot().cpu_seen_ns.load(Ordering::Relaxed);
+                Some(stack::thread_cpu_ns(thread.tid)?.saturating_sub(seen_ns))
+            })
+            .sum();
+        let used_ns = process_ns.saturating_sub(self.process_from_ns);
+        let rest_ns = used_ns.saturating_sub(self.told_ns + to_come_ns);
+        if rest_ns == 0 {
+            return;
+        }
+        let place = Place {
+            thread: self.tally.thread(0, 0, "other threads"),
+            addresses: &[],
+            span_id: 0,
+            root_id: 0,
+        };
+        let more = More {
+            cpu_samples: rest_ns / self.pace.cpu_period_ns,
+            cpu_ns: rest_ns,
+            ..More::default()
+        };
+        if self.tally.add(place, more) {
+            self.told_ns += rest_ns;
+        }
+    }
+
+    fn hand_on(&mut self) -> Result<(), FlushError> {
+        self.add_rest();
+        let now_unix_ns = self.clock.unix_ns();
+        let mut period = self.tally.take((self.since_unix_ns, now_unix_ns));
+        period.cpu_period_ns = self.pace.cpu_period_ns;
+        self.since_unix_ns = now_unix_ns;
+        self.upload_at_ns = self.clock.mono_ns() + self.pace.upload_interval_ns;
+        let taken = period.taken;
+        self.uploads.offer(Box::new(period)).map_err(|_| {
+            Counts::add(&self.counts.failed, taken);
+            FlushError::new("the profile before this one is still being made")
+        })
+    }
+}
+
+impl Job for Sampler {
+    type Item = Infallible;
+
+    fn take(&mut self, item: Infallible) -> Fill {
+        match item {}
+    }
+
+    fn flush(&mut self, why: Why) -> Result<(), FlushError> {
+        if why == Why::Stop {
+            self.registry.close();
+        }
+        self.look();
+        match why {
+            Why::Tick if self.now_ns < self.upload_at_ns => Ok(()),
+            Why::Stop if self.tally.is_empty() => Ok(()),
+            _ => self.hand_on(),
+        }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.registry.close();
+    }
+}
+
+/// Time between two looks at the rings: a turn, or five samples of a thread that is never idle.
+pub(super) fn tick(pace: &Pace) -> Duration {
+    let turn_ns = match pace.wall_period_ns {
+        0 => u64::MAX,
+        period => period,
+    };
+    let ns = turn_ns.min(pace.cpu_period_ns * 5);
+    Duration::from_nanos(ns.clamp(5_000_000, 50_000_000))
+}

@@ -1,0 +1,254 @@
+//! The walk along frame pointers.
+#![expect(
+    unsafe_code,
+    reason = "reads the stack of the thread that was interrupted"
+)]
+
+use crate::profile::slot::DEPTH_MAX;
+
+/// Addresses of one stack, innermost first.
+pub(super) struct Walk {
+    addresses: [u64; DEPTH_MAX],
+    depth: usize,
+}
+
+/// Where a thread was interrupted.
+#[derive(Clone, Copy)]
+pub(super) struct Registers {
+    pub(super) pc: usize,
+    /// `rbp`: the current frame's, unless the function uses it otherwise.
+    pub(super) frame: usize,
+    /// `rsp`.
+    pub(super) stack: usize,
+}
+
+/// What may be read.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// The stack of the interrupted thread.
+    pub(super) low: usize,
+    pub(super) high: usize,
+    /// Our own code, which is known to be compiled with frame pointers.
+    pub(super) code: (usize, usize),
+}
+
+const WORD: usize = size_of::<usize>();
+
+impl Walk {
+    pub(super) fn addresses(&self) -> &[u64] {
+        &self.addresses[..self.depth]
+    }
+
+    fn add(&mut self, address: usize) {
+        if let Some(next) = self.addresses.get_mut(self.depth) {
+            *next = address as u64;
+            self.depth += 1;
+        }
+    }
+}
+
+/// From where the thread stands to its first frame, as far as frames can be followed: each must lie inside
+/// the stack and further out than the one before, so the walk ends whatever is found there.
+///
+/// # Safety
+/// `bounds.low..bounds.high` is the stack of the calling thread, `registers` are those with which a signal
+/// interrupted it, and `bounds.code` is readable.
+pub(super) unsafe fn walk(registers: Registers, bounds: Bounds) -> Walk {
+    let mut found = Walk {
+        addresses: [0; DEPTH_MAX],
+        depth: 0,
+    };
+    found.add(registers.pc);
+    let inside = |at: usize| at % WORD == 0 && at >= registers.stack && at < bounds.high - WORD;
+    if registers.stack < bounds.low || bounds.high < 2 * WORD || registers.stack >= bounds.high {
+        return found;
+    }
+    // SAFETY: as this function's; `offset` is looked at only where a return address is on the stack.
+    if let Some(offset) = unsafe { unframed(registers.pc, bounds.code) }
+        && inside(registers.stack + offset)
+    {
+        // SAFETY: aligned, and inside the stack above the stack pointer, which is mapped while its thread lives.
+        found.add(unsafe { word(registers.stack + offset) });
+    }
+    let mut frame = registers.frame;
+    while inside(frame) && found.depth < DEPTH_MAX {
+        // SAFETY: both words are aligned and inside the stack above the stack pointer, see `inside`.
+        let (next, back) = unsafe { (word(frame), word(frame + WORD)) };
+        if back == 0 {
+            break;
+        }
+        found.add(back);
+        if next <= frame {
+            break;
+        }
+        frame = next;
+    }
+    found
+}
+
+/// At a function's first two instructions, and at its last, `rbp` is still or again its caller's, and the
+/// return address lies at the top of the stack or one word above it. Without this a sample there would
+/// miss the caller. In our own code alone: others may push `rbp` anywhere.
+///
+/// # Safety
+/// `code` is readable.
+unsafe fn unframed(pc: usize, code: (usize, usize)) -> Option<usize> {
+    const PUSH_RBP: u8 = 0x55;
+    const MOV_RBP_RSP: [u8; 3] = [0x48, 0x89, 0xe5];
+    const RET: u8 = 0xc3;
+    if pc < code.0 || pc >= code.1.saturating_sub(MOV_RBP_RSP.len()) {
+        return None;
+    }
+    let at = std::ptr::with_exposed_provenance::<[u8; 3]>(pc);
+    // SAFETY: three bytes inside of what is readable; bytes need no alignment.
+    let bytes = unsafe { at.read_volatile() };
+    match bytes {
+        [PUSH_RBP | RET, ..] => Some(0),
+        MOV_RBP_RSP => Some(WORD),
+        _ => None,
+    }
+}
+
+/// # Safety
+/// `at` is aligned and mapped.
+unsafe fn word(at: usize) -> usize {
+    // SAFETY: as this function's. Volatile, for the memory belongs to frames that the compiler knows otherwise.
+    unsafe { std::ptr::with_exposed_provenance::<usize>(at).read_volatile() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stack made by hand: `words[0]` lies lowest. Frames are given as places in it.
+    struct Made {
+        words: Vec<usize>,
+        code: Vec<u8>,
+    }
+
+    impl Made {
+        fn new(words: usize) -> Made {
+            Made {
+                words: vec![0; words],
+                code: vec![0x90; 16],
+            }
+        }
+
+        fn at(&self, place: usize) -> usize {
+            self.words.as_ptr().expose_provenance() + place * WORD
+        }
+
+        /// A frame whose caller's is at `next` and goes on at `back`.
+        fn frame(mut self, place: usize, next: usize, back: usize) -> Made {
+            self.words[place] = self.at(next);
+            self.words[place + 1] = back;
+            self
+        }
+
+        fn walk(&self, frame: usize, pc: usize) -> Vec<u64> {
+            let code = self.code.as_ptr().expose_provenance();
+            let registers = Registers {
+                pc: if pc == 0 { code } else { pc },
+                frame,
+                stack: self.at(1),
+            };
+            let bounds = Bounds {
+                low: self.at(0),
+                high: self.at(self.words.len()),
+                code: (code, code + self.code.len()),
+            };
+            // SAFETY: the bounds are those of the words, the code is mapped; no signal is needed for that.
+            unsafe { walk(registers, bounds) }.addresses().to_vec()
+        }
+    }
+
+    #[track_caller]
+    fn check(rule: &str, made: &Made, frame: usize, expected: &[u64]) {
+        assert_eq!(made.walk(frame, 7), expected, "{rule}");
+    }
+
+    #[test]
+    fn frames_are_followed_outwards_and_no_further() {
+        let none = Made::new(16);
+        check("no frame at all", &none, 0, &[7]);
+        check(
+            "a frame that is no address of a word",
+            &none,
+            none.at(4) + 1,
+            &[7],
+        );
+        check("an empty frame ends it", &none, none.at(4), &[7]);
+        check("below the stack pointer", &none, none.at(0), &[7]);
+        check("behind the end", &none, none.at(16), &[7]);
+        check("the highest address", &none, usize::MAX - 7, &[7]);
+        let edge = Made::new(16).frame(14, 0, 70);
+        check(
+            "the last two words are a frame",
+            &edge,
+            edge.at(14),
+            &[7, 70],
+        );
+        check("one word is none", &edge, edge.at(15), &[7]);
+        let two = Made::new(16).frame(2, 6, 70).frame(6, 0, 71);
+        check("inner to outer", &two, two.at(2), &[7, 70, 71]);
+        let back = Made::new(16).frame(6, 2, 70).frame(2, 6, 71);
+        check("never back inwards", &back, back.at(6), &[7, 70]);
+        let same = Made::new(16).frame(6, 6, 70);
+        check("never in a circle", &same, same.at(6), &[7, 70]);
+        let out = Made::new(16).frame(2, 16, 70);
+        check("not out of the stack", &out, out.at(2), &[7, 70]);
+    }
+
+    #[test]
+    fn a_stack_pointer_elsewhere_is_not_followed() {
+        let made = Made::new(16).frame(2, 6, 70);
+        let code = (0, 0);
+        for (rule, low, high) in [
+            ("above the stack", made.at(0), made.at(1)),
+            ("below the stack", made.at(2), made.at(16)),
+            ("a stack that is not known", 0, 0),
+        ] {
+            let registers = Registers {
+                pc: 7,
+                frame: made.at(2),
+                stack: made.at(1),
+            };
+            // SAFETY: as in `Made::walk`, or nothing is read at all, which is the rule.
+            let found = unsafe { walk(registers, Bounds { low, high, code }) };
+            assert_eq!(found.addresses(), [7], "{rule}");
+        }
+    }
+
+    #[test]
+    fn no_stack_is_deeper_than_the_bound() {
+        let mut made = Made::new(2 * DEPTH_MAX + 40);
+        for place in (2..2 * DEPTH_MAX + 30).step_by(2) {
+            made = made.frame(place, place + 2, place);
+        }
+        let found = made.walk(made.at(2), 7);
+        assert_eq!(found.len(), DEPTH_MAX);
+        assert_eq!(found[DEPTH_MAX - 1], 2 * (DEPTH_MAX as u64 - 1));
+    }
+
+    #[test]
+    fn the_caller_is_found_before_a_frame_is_made_and_after_it_is_gone() {
+        let with = |bytes: &[u8]| {
+            let mut made = Made::new(16).frame(6, 0, 71);
+            (made.words[1], made.words[2]) = (40, 41);
+            made.code[..bytes.len()].copy_from_slice(bytes);
+            made.walk(made.at(6), 0)[1..].to_vec()
+        };
+        assert_eq!(with(&[0x55]), [40, 71], "push rbp");
+        assert_eq!(with(&[0x48, 0x89, 0xe5]), [41, 71], "mov rbp, rsp");
+        assert_eq!(with(&[0xc3]), [40, 71], "ret");
+        assert_eq!(with(&[0x48, 0x89, 0xe6]), [71], "another mov");
+        let mut elsewhere = Made::new(16).frame(6, 0, 71);
+        elsewhere.words[1] = 40;
+        check(
+            "code that is not ours",
+            &elsewhere,
+            elsewhere.at(6),
+            &[7, 71],
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! How a profiler begins.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::counts::Counts;
+use super::figures::Figures;
+use super::memory;
+use super::profiler::{Profiler, Shared};
+use super::registry::Registry;
+use super::sampler::{Pace, Sampler, Start, tick};
+use super::stack;
+use super::upload::Uploader;
+use super::{Error, Options};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::threads;
+use crate::worker::{self, Guard, Limits};
+
+/// Profiles that wait to be made: the one before the last may still be on its way.
+const PROFILES_WAITING_MAX: usize = 2;
+
+/// Starts to sample. Threads that begin from now on are watched from their birth. The guards are to be stopped in
+/// their order: the first samples, the second uploads.
+///
+/// # Errors
+/// [`Error`]: there is one already, or the system has no part of it.
+pub fn start(
+    options: Options,
+    identity: &Identity,
+    clock: Clock,
+) -> Result<(Profiler, Vec<Guard>), Error> {
+    let pace = Pace::of(&options);
+    let registry = Arc::new(Registry::new(pace.cpu_period_ns));
+    let watcher = Arc::new(registry.clone());
+    let watch = threads::watch(watcher).ok_or(Error::Running)?;
+    let installed = stack::install().map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::SignalTaken,
+        io::ErrorKind::Unsupported => Error::Unsupported,
+        _ => Error::Signal(error),
+    })?;
+    tell_own_code();
+    let (counts, figures) = (Arc::new(Counts::default()), Arc::new(Figures::default()));
+    let (hotspots, endpoints) = (options.hotspots, options.endpoints);
+    let uploader = Uploader::new(options, identity, clock.clone(), counts.clone());
+    let limits = Limits {
+        queue_items_max: PROFILES_WAITING_MAX,
+        queue_bytes_max: usize::MAX,
+        ..Limits::default()
+    };
+    let (uploads, upload_guard) =
+        worker::start("dd-profile", limits, clock.clone(), uploader).map_err(Error::Thread)?;
+    let sampler = Sampler::new(Start {
+        registry: registry.clone(),
+        counts: counts.clone(),
+        figures: figures.clone(),
+        uploads: uploads.clone(),
+        clock: clock.clone(),
+        pace,
+        watch,
+        installed,
+    });
+    let limits = Limits {
+        queue_items_max: 1,
+        flush_interval: tick(&pace),
+        ..Limits::default()
+    };
+    let (sampler, sample_guard) =
+        worker::start("dd-stacks", limits, clock, sampler).map_err(Error::Thread)?;
+    let shared = Shared {
+        registry,
+        counts,
+        figures,
+        sampler,
+        uploads,
+        hotspots,
+        endpoints,
+    };
+    let profiler = Profiler(Arc::new(shared));
+    Ok((profiler, vec![sample_guard, upload_guard]))
+}
+
+/// Once is enough: code stays where it is.
+fn tell_own_code() {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if TOLD.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    if let Some((low, high)) = memory::code_of(&memory::read(), Path::new(&program)) {
+        stack::set_own_code(low, high);
+    }
+}
