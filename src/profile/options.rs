@@ -28,6 +28,9 @@ pub struct Options {
     pub cpu_hz: u32,
     /// Samples for each second of a watched thread's life, busy or not; 0 for none.
     pub wall_hz: u32,
+    /// Bytes that a watched thread allocates from one sample to the next, where a
+    /// [`CountingAllocator`](super::CountingAllocator) is the program's; 0 for none.
+    pub heap_every_bytes: usize,
 }
 
 impl Default for Options {
@@ -43,6 +46,7 @@ impl Default for Options {
             endpoints: true,
             cpu_hz: 99,
             wall_hz: 20,
+            heap_every_bytes: 0,
         }
     }
 }

@@ -71,6 +71,14 @@ thread_local! {
     static LIFE: RefCell<Option<Life>> = const { RefCell::new(None) };
 }
 
+/// The calling thread's slot, if it is watched now. Neither allocates nor locks.
+pub(super) fn own_slot() -> Option<&'static Slot> {
+    match OWN.try_with(Cell::get).ok()? {
+        0 | REFUSED => None,
+        value => slot::slot_of(value),
+    }
+}
+
 impl Watcher for Arc<Registry> {
     fn born(&self) -> Box<dyn Any> {
         Box::new(self.watch_here().ok())
@@ -89,11 +97,9 @@ impl Registry {
 
     /// The calling thread's slot, if it is watched; from now on it is, if that can be.
     pub(super) fn own(self: &Arc<Self>) -> Option<&'static Slot> {
-        match OWN.try_with(Cell::get).ok()? {
-            REFUSED => None,
-            value => slot::slot_of(value)
-                .filter(|_| value != 0)
-                .or_else(|| self.own_from_now_on()),
+        match own_slot() {
+            None if OWN.try_with(Cell::get).ok()? != REFUSED => self.own_from_now_on(),
+            known => known,
         }
     }
 

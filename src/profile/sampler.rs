@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -215,8 +216,17 @@ impl Sampler {
                 });
             }
             HEAP => {
+                // Only return addresses were found; the first stands for a place in front of itself.
+                let Some((first, callers)) = addresses.split_first() else {
+                    return;
+                };
+                let place: Vec<u64> = once(first.saturating_sub(1))
+                    .chain(callers.iter().copied())
+                    .collect();
                 more.allocations = head.cpu_delta_ns;
                 more.allocated_bytes = head.cpu_ns;
+                self.sum_up(thread, (head.span_id, head.root_id), (&place, more));
+                return;
             }
             _ => return,
         }
@@ -368,6 +378,7 @@ impl Job for Sampler {
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
         if why == Why::Stop {
+            stack::sample_heap_every(0);
             self.registry.close();
         }
         self.look();

@@ -4,7 +4,7 @@
 //! one; that it is not the thread's any more it sees by the generation and by the owner.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::ring::Ring;
@@ -48,6 +48,8 @@ pub(super) struct Slot {
     pub(super) looks: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) looks_ns: AtomicU64,
+    /// Whether the thread itself writes to the ring, outside of a signal: one that comes then is turned away.
+    pub(super) is_writing: AtomicBool,
     pub(super) ring: Ring,
     endpoints: Mutex<Endpoints>,
 }
@@ -91,6 +93,7 @@ impl Slot {
             looks: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             looks_ns: AtomicU64::new(0),
+            is_writing: AtomicBool::new(false),
             ring: Ring::new(RING_WORDS),
             endpoints: Mutex::default(),
         }

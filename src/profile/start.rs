@@ -44,6 +44,7 @@ pub fn start(
     tell_own_code();
     let (counts, figures) = (Arc::new(Counts::default()), Arc::new(Figures::default()));
     let (hotspots, endpoints) = (options.hotspots, options.endpoints);
+    let heap_every_bytes = options.heap_every_bytes;
     let uploader = Uploader::new(options, identity, clock.clone(), counts.clone());
     let limits = Limits {
         queue_items_max: PROFILES_WAITING_MAX,
@@ -78,6 +79,7 @@ pub fn start(
         hotspots,
         endpoints,
     };
+    stack::sample_heap_every(heap_every_bytes);
     let profiler = Profiler(Arc::new(shared));
     Ok((profiler, vec![sample_guard, upload_guard]))
 }

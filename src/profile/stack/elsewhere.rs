@@ -42,3 +42,5 @@ pub(in crate::profile) fn process_cpu_ns() -> Option<u64> {
 pub(in crate::profile) fn thread_cpu_ns(_: u64) -> Option<u64> {
     None
 }
+
+pub(in crate::profile) fn sample_heap_every(_: usize) {}

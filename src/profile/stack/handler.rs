@@ -102,7 +102,8 @@ unsafe fn look(slot: &Slot, kind: u64, registers: Registers) {
         cpu_ns,
         cpu_delta_ns: cpu_ns.saturating_sub(seen_ns),
     };
-    if !slot.ring.push(&head.words(), found.addresses()) {
+    let is_writing = slot.is_writing.load(Ordering::Acquire);
+    if is_writing || !slot.ring.push(&head.words(), found.addresses()) {
         slot.lost.fetch_add(1, Ordering::Relaxed);
     } else {
         if kind == CPU {

@@ -15,6 +15,8 @@ mod clocks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod handler;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod heap;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod install;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod this_thread;
@@ -30,13 +32,17 @@ mod elsewhere;
 pub(super) use self::{
     clocks::{process_cpu_ns, thread_cpu_ns},
     handler::set_own_code,
+    heap::sample_heap_every,
     install::{Installed, install},
     this_thread::this_thread,
     timer::{Timer, arm, look_at},
 };
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub use heap::CountingAllocator;
+
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(super) use elsewhere::{
-    Installed, Timer, arm, install, look_at, process_cpu_ns, set_own_code, this_thread,
-    thread_cpu_ns,
+    Installed, Timer, arm, install, look_at, process_cpu_ns, sample_heap_every, set_own_code,
+    this_thread, thread_cpu_ns,
 };
