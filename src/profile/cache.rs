@@ -66,12 +66,18 @@ mod tests {
         assert_eq!((cache.get(1), cache.len()), (None, 0));
         (0..MAX).for_each(|address| cache.put(address, address * 2));
         cache.put(MAX, 7);
-        assert_eq!((cache.get(MAX), cache.get(MAX - 1)), (None, Some(MAX * 2 - 2)));
+        assert_eq!(
+            (cache.get(MAX), cache.get(MAX - 1)),
+            (None, Some(MAX * 2 - 2))
+        );
 
         cache.begin_round();
         assert_eq!(cache.get(3), Some(6));
         cache.put(MAX, 7);
-        assert_eq!((cache.get(MAX), cache.get(3), cache.get(4)), (Some(7), Some(6), None));
+        assert_eq!(
+            (cache.get(MAX), cache.get(3), cache.get(4)),
+            (Some(7), Some(6), None)
+        );
         assert_eq!(cache.len(), 2);
 
         (MAX + 1..3 * MAX).for_each(|address| cache.put(address, 0));

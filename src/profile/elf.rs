@@ -47,7 +47,10 @@ impl Elf {
         let mut header = [0; HEADER_BYTES];
         read(&mut header, 0)?;
         if !header.starts_with(b"\x7fELF\x02\x01") || u16_at(&header, 54) != SEGMENT_BYTES as u16 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "no ELF file of 64 bits"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "no ELF file of 64 bits",
+            ));
         }
         let count = u16_at(&header, 56).min(SEGMENTS_MAX);
         let mut segments = vec![0; usize::from(count) * SEGMENT_BYTES];
@@ -153,7 +156,9 @@ mod tests {
     fn read(bytes: &[u8]) -> io::Result<Elf> {
         Elf::read_with(&|into, at| {
             let at = usize::try_from(at).map_err(io::Error::other)?;
-            let end = at.checked_add(into.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let end = at
+                .checked_add(into.len())
+                .ok_or(io::ErrorKind::UnexpectedEof)?;
             let found = bytes.get(at..end).ok_or(io::ErrorKind::UnexpectedEof)?;
             into.copy_from_slice(found);
             Ok(())

@@ -234,7 +234,11 @@ mod tests {
     #[test]
     fn names_are_short_and_replaced_files_are_not_read() {
         for (name, short, file) in [
-            ("/usr/lib/libc.so.6", "libc.so.6", Some("/usr/lib/libc.so.6")),
+            (
+                "/usr/lib/libc.so.6",
+                "libc.so.6",
+                Some("/usr/lib/libc.so.6"),
+            ),
             ("/usr/lib/a b (deleted)", "a b", None),
             ("/srv/shop (deleted)", "shop", Some("/proc/self/exe")),
             ("[vdso]", "[vdso]", None),

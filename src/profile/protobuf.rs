@@ -67,9 +67,17 @@ mod tests {
         check("a high field", |out| number(out, 16, 1), &[0x80, 1, 1]);
         check("a text", |out| bytes(out, 2, b"ab"), &[0x12, 2, b'a', b'b']);
         check("an empty one", |out| bytes(out, 6, b""), &[0x32, 0]);
-        check("packed", |out| packed(out, 4, &[3, 0, 270]), &[0x22, 4, 3, 0, 0x8e, 2]);
+        check(
+            "packed",
+            |out| packed(out, 4, &[3, 0, 270]),
+            &[0x22, 4, 3, 0, 0x8e, 2],
+        );
         check("none packed", |out| packed(out, 4, &[]), &[]);
-        check("within", |out| message(out, 3, |out| number(out, 1, 1)), &[0x1a, 2, 8, 1]);
+        check(
+            "within",
+            |out| message(out, 3, |out| number(out, 1, 1)),
+            &[0x1a, 2, 8, 1],
+        );
         check("nothing within", |out| message(out, 3, |_| {}), &[0x1a, 0]);
     }
 }

@@ -21,7 +21,9 @@ fn without_prefix(path: &str) -> Option<&str> {
     if let Some(rest) = behind("/registry/src/") {
         return rest.get(after_one(rest)?..);
     }
-    let own = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/'));
+    let own = path
+        .strip_prefix(ROOT)
+        .and_then(|rest| rest.strip_prefix('/'));
     path.strip_prefix("/rust/deps/")
         .or_else(|| behind("/lib/rustlib/src/rust/"))
         .or_else(|| behind("/git/checkouts/"))
@@ -67,9 +69,17 @@ mod tests {
         );
         check("ours", &format!("{ROOT}/src/main.rs"), "src/main.rs");
         check("relative already", "src/main.rs", "src/main.rs");
-        check("another's", "/build/glibc/malloc.c", "/build/glibc/malloc.c");
+        check(
+            "another's",
+            "/build/glibc/malloc.c",
+            "/build/glibc/malloc.c",
+        );
         check("cut short", "/rustc/5980", "/rustc/5980");
         check("cut short", "/registry/src/index", "/registry/src/index");
-        check("beside ours", &format!("{ROOT}er/a.rs"), &format!("{ROOT}er/a.rs"));
+        check(
+            "beside ours",
+            &format!("{ROOT}er/a.rs"),
+            &format!("{ROOT}er/a.rs"),
+        );
     }
 }

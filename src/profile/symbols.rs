@@ -79,8 +79,18 @@ impl Symbols {
         addresses.sort_unstable_by_key(|(_, place)| *place);
         let order = by_weight(period, &named.stacks, addresses.len());
         let addresses: Vec<u64> = addresses.into_iter().map(|(address, _)| address).collect();
-        let frames = self.all_frames((&addresses, &order), deadline_ns, &mut files, &mut named.work);
-        locate(&mut named, &maps, &mut files, addresses.into_iter().zip(frames));
+        let frames = self.all_frames(
+            (&addresses, &order),
+            deadline_ns,
+            &mut files,
+            &mut named.work,
+        );
+        locate(
+            &mut named,
+            &maps,
+            &mut files,
+            addresses.into_iter().zip(frames),
+        );
         named.work.files_opened = files.loaded;
         named.work.files_failed = files.failed;
         named.work.elapsed_ns = self.clock.mono_ns().saturating_sub(started_ns);
@@ -274,5 +284,208 @@ impl Words {
 
     fn forget_unused(&mut self) {
         self.0.retain(|word| Arc::strong_count(word) > 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::super::period::Sample;
+    use super::*;
+
+    const FIRST_LINE: u32 = line!();
+
+    #[inline(always)]
+    fn inlined(seed: u64) -> u64 {
+        black_box(seed) + 1
+    }
+
+    #[inline(never)]
+    fn holder(seed: u64) -> u64 {
+        let sum = inlined(seed);
+        black_box(sum) + called(sum)
+    }
+
+    #[inline(never)]
+    fn called(seed: u64) -> u64 {
+        black_box(seed) + 2
+    }
+
+    const LAST_LINE: u32 = line!();
+
+    /// Its code is no longer, and calls within.
+    const HOLDER_BYTES: u64 = 64;
+
+    fn holder_address() -> u64 {
+        black_box(holder(1));
+        holder as *const () as u64
+    }
+
+    fn a_return_into_holder() -> u64 {
+        let maps = Maps::of_process().unwrap();
+        let mut files = Files::new(&maps);
+        let start = holder_address();
+        (start + 1..start + HOLDER_BYTES)
+            .find(|address| files.is_behind_call(*address))
+            .unwrap()
+    }
+
+    fn period(stacks: Vec<Stack>) -> Period {
+        Period {
+            stacks,
+            ..Period::default()
+        }
+    }
+
+    fn named(stacks: Vec<Stack>) -> Named {
+        let mut symbols = Symbols::new(Clock::system());
+        symbols.name(&period(stacks), u64::MAX).unwrap()
+    }
+
+    #[test]
+    fn a_function_has_its_name_its_file_and_its_line() {
+        let named = named(vec![vec![holder_address()]]);
+        let [place] = &named.places[..] else {
+            panic!("{named:?}")
+        };
+        let frame = place.frames.last().unwrap();
+        assert!(
+            frame.function.ends_with("symbols::tests::holder"),
+            "{frame:?}"
+        );
+        assert!(frame.symbol.len() > frame.function.len(), "{frame:?}");
+        assert_eq!(&*frame.file, "src/profile/symbols.rs");
+        assert!((FIRST_LINE..LAST_LINE).contains(&frame.line), "{frame:?}");
+        let module = &named.modules[place.module.unwrap() as usize];
+        assert!(module.mapping.is_file(), "{module:?}");
+    }
+
+    #[test]
+    fn an_inlined_function_stands_inside_of_its_caller() {
+        let start = holder_address();
+        let stacks = (start..start + HOLDER_BYTES).map(|address| vec![address]);
+        let named = named(stacks.collect());
+        let ends = |frame: &Frame, name: &str| frame.function.ends_with(name);
+        let found = named.places.iter().find(|place| {
+            let [inner, outer] = &place.frames[..] else {
+                return false;
+            };
+            ends(inner, "tests::inlined") && ends(outer, "tests::holder")
+        });
+        let frames = &found.unwrap().frames;
+        assert!(frames[0].line < frames[1].line, "{frames:?}");
+        assert!(
+            frames
+                .iter()
+                .all(|frame| &*frame.file == "src/profile/symbols.rs")
+        );
+    }
+
+    #[test]
+    fn a_library_s_function_is_named_by_its_symbol() {
+        let named = named(vec![vec![libc::getpid as *const () as u64]]);
+        let frame = &named.places[0].frames[0];
+        assert!(frame.function.contains("getpid"), "{frame:?}");
+    }
+
+    #[track_caller]
+    fn check_cut(rule: &str, stack: Stack, expected: &[u64]) {
+        let named = named(vec![stack.clone()]);
+        let address = |place: &u32| named.places[*place as usize].address;
+        let kept: Vec<u64> = named.stacks[0].iter().map(address).collect();
+        assert_eq!(kept, expected, "{rule}");
+        assert_eq!(
+            named.work.stacks_cut,
+            u64::from(kept.len() < stack.len()),
+            "{rule}"
+        );
+    }
+
+    #[test]
+    fn a_stack_ends_in_front_of_its_first_address_that_is_none() {
+        let back = a_return_into_holder();
+        let maps = Maps::of_process().unwrap();
+        let vdso = maps.list().iter().find(|mapping| mapping.name == "[vdso]");
+        let vdso = vdso.unwrap().start + 0x100;
+        check_cut("empty", vec![], &[]);
+        check_cut("one", vec![back], &[back]);
+        check_cut(
+            "callers",
+            vec![vdso, back, back],
+            &[vdso, back - 1, back - 1],
+        );
+        check_cut("nowhere", vec![back, back, 1, back], &[back, back - 1]);
+        check_cut("null", vec![back, 0, back], &[back]);
+        check_cut("the largest", vec![back, u64::MAX], &[back]);
+        check_cut("behind no call", vec![back, back - 1, back], &[back]);
+        check_cut("where no file is", vec![back, vdso, back], &[back]);
+        check_cut("found nowhere itself", vec![8, back], &[8, back - 1]);
+    }
+
+    #[test]
+    fn what_the_time_does_not_reach_is_named_by_its_place_and_asked_for_again() {
+        let (heavy, light) = (holder_address(), called as *const () as u64);
+        let mut symbols = Symbols::new(Clock::system());
+        let period = period(vec![vec![light], vec![heavy], vec![4]]);
+        let late = symbols.name(&period, 0).unwrap();
+        assert_eq!(
+            (late.work.put_off, late.work.looked_up, symbols.held()),
+            (3, 0, 0)
+        );
+        let name = |named: &Named, place: usize| named.places[place].frames[0].function.to_string();
+        let file = std::env::current_exe().unwrap();
+        let file = file.file_name().unwrap().to_string_lossy();
+        assert!(
+            name(&late, 0).starts_with(&format!("{file}+0x")),
+            "{late:?}"
+        );
+        assert_eq!(name(&late, 2), "0x4");
+
+        let early = symbols.name(&period, u64::MAX).unwrap();
+        assert_eq!(
+            (early.work.put_off, early.work.looked_up, symbols.held()),
+            (0, 3, 3)
+        );
+        assert!(name(&early, 0).ends_with("called"), "{early:?}");
+        // What is known needs no time and opens no file.
+        let again = symbols.name(&period, 0).unwrap();
+        assert_eq!((&again.places, again.work.looked_up), (&early.places, 0));
+        assert_eq!((early.work.files_opened, again.work.files_opened), (1, 0));
+    }
+
+    #[test]
+    fn what_most_time_was_spent_at_comes_first() {
+        let spent = |stack, cpu_ns, wall_ns| Sample {
+            stack,
+            cpu_ns,
+            wall_ns,
+            ..Sample::default()
+        };
+        let period = Period {
+            samples: vec![
+                spent(0, 5, 0),
+                spent(1, 3, 4),
+                spent(1, 1, 0),
+                spent(9, 1, 1),
+            ],
+            ..Period::default()
+        };
+        let stacks = [vec![0, 1], vec![2], vec![]];
+        assert_eq!(by_weight(&period, &stacks, 4), [2, 0, 1, 3]);
+        assert_eq!(by_weight(&period, &[], 0), [0; 0]);
+    }
+
+    #[test]
+    fn a_word_is_kept_while_a_frame_has_it_and_cut_where_it_is_long() {
+        let mut words = Words::default();
+        let word = words.word("a");
+        assert!(Arc::ptr_eq(&word, &words.word("a")));
+        words.word("b");
+        words.forget_unused();
+        assert_eq!(words.0.len(), 1);
+        let long = "\u{e9}".repeat(WORD_BYTES_MAX);
+        assert_eq!(words.word(&long).len(), WORD_BYTES_MAX);
+        assert_eq!(words.word(&format!("a{long}")).len(), WORD_BYTES_MAX - 1);
     }
 }
