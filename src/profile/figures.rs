@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::registry::Registry;
 use super::slot::Slot;
 
 /// Counters that the sampler writes and others read.
@@ -20,6 +21,17 @@ impl Figures {
         let ns = slot.looks_ns.swap(0, Ordering::Relaxed);
         self.looks.fetch_add(looks, Ordering::Relaxed);
         self.looks_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// As uploads tell them.
+    pub(super) fn list(&self, registry: &Registry) -> Vec<(&'static str, u64)> {
+        let (looks, looks_ns) = self.looks();
+        vec![
+            ("threads_watched", self.threads.load(Ordering::Relaxed)),
+            ("threads_refused", registry.refused()),
+            ("looks", looks),
+            ("looks_ns", looks_ns),
+        ]
     }
 
     pub(super) fn looks(&self) -> (u64, u64) {

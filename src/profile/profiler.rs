@@ -11,6 +11,7 @@ use super::counts::Counts;
 use super::figures::Figures;
 use super::period::Period;
 use super::registry::Registry;
+use super::told::Told;
 use crate::threads::Watcher;
 use crate::worker::{AskError, Handle, Ledger, Stats};
 
@@ -22,6 +23,7 @@ pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) counts: Arc<Counts>,
     pub(super) figures: Arc<Figures>,
+    pub(super) told: Arc<Told>,
     pub(super) sampler: Handle<Infallible>,
     pub(super) uploads: Handle<Box<Period>>,
     pub(super) hotspots: bool,
@@ -75,9 +77,17 @@ impl Profiler {
         self.0.counts.ledger()
     }
 
-    /// Counters of the thread that uploads.
+    /// Counters of the thread that uploads; their error is that of the last upload.
     pub fn stats(&self) -> Stats {
-        self.0.uploads.stats()
+        Stats {
+            last_error: self.0.told.last_error(),
+            ..self.0.uploads.stats()
+        }
+    }
+
+    /// What a person should hear of, the oldest first, each once: what the Agent refused and why.
+    pub fn notice(&self) -> Option<String> {
+        self.0.told.pop_notice()
     }
 
     /// What sampling did and what it took.

@@ -12,15 +12,12 @@ use super::profiler::{Profiler, Shared};
 use super::registry::Registry;
 use super::sampler::{Pace, Sampler, Start, tick};
 use super::stack;
-use super::upload::Uploader;
+use super::upload::{self, uploader};
 use super::{Error, Options};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::threads;
 use crate::worker::{self, Guard, Limits};
-
-/// Profiles that wait to be made: the one before the last may still be on its way.
-const PROFILES_WAITING_MAX: usize = 2;
 
 /// Starts to sample. Threads that begin from now on are watched from their birth. The guards are to be stopped in
 /// their order: the first samples, the second uploads.
@@ -45,14 +42,13 @@ pub fn start(
     let (counts, figures) = (Arc::new(Counts::default()), Arc::new(Figures::default()));
     let (hotspots, endpoints) = (options.hotspots, options.endpoints);
     let heap_every_bytes = options.heap_every_bytes;
-    let uploader = Uploader::new(options, identity, clock.clone(), counts.clone());
-    let limits = Limits {
-        queue_items_max: PROFILES_WAITING_MAX,
-        queue_bytes_max: usize::MAX,
-        ..Limits::default()
-    };
+    let uploader = uploader(&options, identity, clock.clone(), counts.clone());
+    let told = uploader.told();
+    let costs = (registry.clone(), figures.clone());
+    let uploader = uploader.with_figures(Box::new(move || costs.1.list(&costs.0)));
     let (uploads, upload_guard) =
-        worker::start("dd-profile", limits, clock.clone(), uploader).map_err(Error::Thread)?;
+        worker::start("dd-profile", upload::LIMITS, clock.clone(), uploader)
+            .map_err(Error::Thread)?;
     let sampler = Sampler::new(Start {
         registry: registry.clone(),
         counts: counts.clone(),
@@ -74,6 +70,7 @@ pub fn start(
         registry,
         counts,
         figures,
+        told,
         sampler,
         uploads,
         hotspots,

@@ -1,0 +1,491 @@
+//! Addresses to functions, files and lines.
+//!
+//! Invariant: what cannot be told stays untold. A stack is cut at the first address that no call returns to, an
+//! address without a symbol is named by its file and place, and an answer that the time did not reach is asked for
+//! again with the next profile.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+
+use addr2line::{Loader, demangle_auto};
+
+use super::cache::Cache;
+use super::files::Files;
+use super::maps::Maps;
+use super::named::{Frame, Module, Named, Place, Work};
+use super::period::{Period, Stack};
+use super::source_path::readable;
+use crate::clock::Clock;
+
+/// Functions that are inlined into one another at one place.
+const FRAMES_MAX: usize = 64;
+/// Of a name. Those of deeply nested generic types have no end.
+const WORD_BYTES_MAX: usize = 1_024;
+
+/// What is known of this process's addresses.
+#[derive(Debug)]
+pub(super) struct Symbols {
+    clock: Clock,
+    maps: Maps,
+    frames: Cache<Arc<[Frame]>>,
+    returns: Cache<bool>,
+    words: Words,
+}
+
+/// Each text once, however many frames have it.
+#[derive(Debug, Default)]
+struct Words(HashSet<Arc<str>>);
+
+impl Symbols {
+    pub(super) fn new(clock: Clock) -> Symbols {
+        Symbols {
+            clock,
+            maps: Maps::default(),
+            frames: Cache::new(),
+            returns: Cache::new(),
+            words: Words::default(),
+        }
+    }
+
+    /// Names a period's stacks. No look-up begins after `deadline_ns` of the monotonic clock; those that most time
+    /// was spent at come first.
+    ///
+    /// # Errors
+    /// Where the process's own mappings cannot be read.
+    pub(super) fn name(&mut self, period: &Period, deadline_ns: u64) -> io::Result<Named> {
+        let started_ns = self.clock.mono_ns();
+        let maps = Maps::of_process()?;
+        if !self.maps.are_kept_by(&maps) {
+            self.frames.clear();
+            self.returns.clear();
+        }
+        self.frames.begin_round();
+        self.returns.begin_round();
+        let mut files = Files::new(&maps);
+        let mut named = Named::default();
+        let mut places = HashMap::new();
+        for stack in &period.stacks {
+            let kept = self.kept(stack, &mut files);
+            named.work.stacks_cut += u64::from(kept.len() < stack.len());
+            let place = |address: u64| {
+                let next = places.len() as u32;
+                *places.entry(address).or_insert(next)
+            };
+            named.stacks.push(kept.into_iter().map(place).collect());
+        }
+        let mut addresses: Vec<(u64, u32)> = places.into_iter().collect();
+        addresses.sort_unstable_by_key(|(_, place)| *place);
+        let order = by_weight(period, &named.stacks, addresses.len());
+        let addresses: Vec<u64> = addresses.into_iter().map(|(address, _)| address).collect();
+        let frames = self.all_frames(
+            (&addresses, &order),
+            deadline_ns,
+            &mut files,
+            &mut named.work,
+        );
+        locate(
+            &mut named,
+            &maps,
+            &mut files,
+            addresses.into_iter().zip(frames),
+        );
+        named.work.files_opened = files.loaded;
+        named.work.files_failed = files.failed;
+        named.work.elapsed_ns = self.clock.mono_ns().saturating_sub(started_ns);
+        drop(files);
+        self.maps = maps;
+        Ok(named)
+    }
+
+    /// Addresses that are held from one profile to the next.
+    pub(super) fn held(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The stack to its first address that is none, as the addresses of the instructions themselves.
+    fn kept<'a>(&mut self, stack: &Stack, files: &mut Files<'a>) -> Vec<u64> {
+        let mut kept = Vec::with_capacity(stack.len());
+        for (depth, address) in stack.iter().copied().enumerate() {
+            // The first is where the kernel found the thread, and true.
+            if depth == 0 {
+                kept.push(address);
+                continue;
+            }
+            let is_return = self.returns.get(address).unwrap_or_else(|| {
+                let is_return = files.is_behind_call(address);
+                self.returns.put(address, is_return);
+                is_return
+            });
+            if !is_return {
+                break;
+            }
+            kept.push(address - 1);
+        }
+        kept
+    }
+
+    fn all_frames<'a>(
+        &mut self,
+        (addresses, order): (&[u64], &[u32]),
+        deadline_ns: u64,
+        files: &mut Files<'a>,
+        work: &mut Work,
+    ) -> Vec<Arc<[Frame]>> {
+        work.addresses = addresses.len() as u64;
+        let mut all = vec![Arc::from([]); addresses.len()];
+        for place in order.iter().map(|place| *place as usize) {
+            let address = addresses[place];
+            all[place] = if let Some(known) = self.frames.get(address) {
+                known
+            } else if self.clock.mono_ns() >= deadline_ns {
+                work.put_off += 1;
+                [self.nameless(address, files)].into()
+            } else {
+                work.looked_up += 1;
+                let frames: Arc<[Frame]> = self.look_up(address, files).into();
+                self.frames.put(address, frames.clone());
+                frames
+            };
+        }
+        self.words.forget_unused();
+        all
+    }
+
+    fn look_up<'a>(&mut self, address: u64, files: &mut Files<'a>) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        if let Some((_, mapping)) = files.maps().find(address) {
+            let own = files.own_address(mapping, address);
+            if let Some(loader) = files.loader(mapping) {
+                frames = self.words.frames(loader, own);
+            }
+        }
+        if frames.is_empty() {
+            frames.push(self.nameless(address, files));
+        }
+        frames
+    }
+
+    /// `libc.so.6+0x29d90`.
+    fn nameless<'a>(&mut self, address: u64, files: &mut Files<'a>) -> Frame {
+        let name = match files.maps().find(address) {
+            Some((_, mapping)) => {
+                let own = files.own_address(mapping, address);
+                format!("{}+{own:#x}", mapping.short_name())
+            }
+            None => format!("{address:#x}"),
+        };
+        self.words.frame(&name, &name)
+    }
+}
+
+/// Places in the order of the time that was spent with them on the stack.
+fn by_weight(period: &Period, stacks: &[Vec<u32>], places: usize) -> Vec<u32> {
+    let mut weights = vec![0_u64; places];
+    for sample in &period.samples {
+        let weight = sample.cpu_ns.saturating_add(sample.wall_ns);
+        for place in stacks.get(sample.stack as usize).into_iter().flatten() {
+            let sum = &mut weights[*place as usize];
+            *sum = sum.saturating_add(weight);
+        }
+    }
+    let mut order: Vec<u32> = (0..places as u32).collect();
+    order.sort_by_key(|place| std::cmp::Reverse(weights[*place as usize]));
+    order
+}
+
+/// Gives each place its module; only modules that hold one are listed.
+fn locate<'a>(
+    named: &mut Named,
+    maps: &'a Maps,
+    files: &mut Files<'a>,
+    places: impl Iterator<Item = (u64, Arc<[Frame]>)>,
+) {
+    let mut modules: HashMap<usize, u32> = HashMap::new();
+    for (address, frames) in places {
+        let module = maps.find(address).map(|(index, mapping)| {
+            *modules.entry(index).or_insert_with(|| {
+                let (mapping, build_id) = (mapping.clone(), files.build_id(mapping));
+                named.modules.push(Module { mapping, build_id });
+                named.modules.len() as u32 - 1
+            })
+        });
+        named.places.push(Place {
+            address,
+            module,
+            frames,
+        });
+    }
+}
+
+impl Words {
+    /// By the debug information, and the symbol table where that ends: crates that are compiled without it, and
+    /// libraries, have that alone.
+    fn frames(&mut self, loader: &Loader, own: u64) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        let (mut file, mut line) = (self.word(""), 0);
+        if let Ok(mut found) = loader.find_frames(own) {
+            while let Ok(Some(frame)) = found.next()
+                && frames.len() < FRAMES_MAX
+            {
+                (file, line) = match &frame.location {
+                    Some(at) => (self.source(at.file), at.line.unwrap_or(0)),
+                    None => (self.word(""), 0),
+                };
+                let Some(function) = frame.function else {
+                    break;
+                };
+                let (Ok(name), Ok(symbol)) = (function.demangle(), function.raw_name()) else {
+                    break;
+                };
+                frames.push(Frame {
+                    file: file.clone(),
+                    line,
+                    ..self.frame(&name, &symbol)
+                });
+            }
+        }
+        if frames.is_empty()
+            && let Some(symbol) = loader.find_symbol(own)
+        {
+            let name = demangle_auto(Cow::from(symbol), None);
+            frames.push(Frame {
+                file,
+                line,
+                ..self.frame(&name, symbol)
+            });
+        }
+        frames
+    }
+
+    fn source(&mut self, path: Option<&str>) -> Arc<str> {
+        self.word(readable(path.unwrap_or_default()))
+    }
+
+    fn frame(&mut self, function: &str, symbol: &str) -> Frame {
+        Frame {
+            function: self.word(function),
+            symbol: self.word(symbol),
+            file: self.word(""),
+            line: 0,
+        }
+    }
+
+    fn word(&mut self, text: &str) -> Arc<str> {
+        let text = &text[..text.floor_char_boundary(WORD_BYTES_MAX)];
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let word: Arc<str> = text.into();
+        self.0.insert(word.clone());
+        word
+    }
+
+    fn forget_unused(&mut self) {
+        self.0.retain(|word| Arc::strong_count(word) > 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::super::period::Sample;
+    use super::*;
+
+    const FIRST_LINE: u32 = line!();
+
+    #[inline(always)]
+    fn inlined(seed: u64) -> u64 {
+        black_box(seed) + 1
+    }
+
+    #[inline(never)]
+    fn holder(seed: u64) -> u64 {
+        let sum = inlined(seed);
+        black_box(sum) + called(sum)
+    }
+
+    #[inline(never)]
+    fn called(seed: u64) -> u64 {
+        black_box(seed) + 2
+    }
+
+    const LAST_LINE: u32 = line!();
+
+    /// Its code is no longer, and calls within.
+    const HOLDER_BYTES: u64 = 64;
+
+    fn holder_address() -> u64 {
+        black_box(holder(1));
+        holder as *const () as u64
+    }
+
+    fn a_return_into_holder() -> u64 {
+        let maps = Maps::of_process().unwrap();
+        let mut files = Files::new(&maps);
+        let start = holder_address();
+        (start + 1..start + HOLDER_BYTES)
+            .find(|address| files.is_behind_call(*address))
+            .unwrap()
+    }
+
+    fn period(stacks: Vec<Stack>) -> Period {
+        Period {
+            stacks,
+            ..Period::default()
+        }
+    }
+
+    fn named(stacks: Vec<Stack>) -> Named {
+        let mut symbols = Symbols::new(Clock::system());
+        symbols.name(&period(stacks), u64::MAX).unwrap()
+    }
+
+    #[test]
+    fn a_function_has_its_name_its_file_and_its_line() {
+        let named = named(vec![vec![holder_address()]]);
+        let [place] = &named.places[..] else {
+            panic!("{named:?}")
+        };
+        let frame = place.frames.last().unwrap();
+        assert!(
+            frame.function.ends_with("symbols::tests::holder"),
+            "{frame:?}"
+        );
+        assert!(frame.symbol.len() > frame.function.len(), "{frame:?}");
+        assert_eq!(&*frame.file, "src/profile/symbols.rs");
+        assert!((FIRST_LINE..LAST_LINE).contains(&frame.line), "{frame:?}");
+        let module = &named.modules[place.module.unwrap() as usize];
+        assert!(module.mapping.is_file(), "{module:?}");
+    }
+
+    #[test]
+    fn an_inlined_function_stands_inside_of_its_caller() {
+        let start = holder_address();
+        let stacks = (start..start + HOLDER_BYTES).map(|address| vec![address]);
+        let named = named(stacks.collect());
+        let ends = |frame: &Frame, name: &str| frame.function.ends_with(name);
+        let found = named.places.iter().find(|place| {
+            let [inner, outer] = &place.frames[..] else {
+                return false;
+            };
+            ends(inner, "tests::inlined") && ends(outer, "tests::holder")
+        });
+        let frames = &found.unwrap().frames;
+        assert!(frames[0].line < frames[1].line, "{frames:?}");
+        assert!(
+            frames
+                .iter()
+                .all(|frame| &*frame.file == "src/profile/symbols.rs")
+        );
+    }
+
+    #[test]
+    fn a_library_s_function_is_named_by_its_symbol() {
+        let named = named(vec![vec![libc::getpid as *const () as u64]]);
+        let frame = &named.places[0].frames[0];
+        assert!(frame.function.contains("getpid"), "{frame:?}");
+    }
+
+    #[track_caller]
+    fn check_cut(rule: &str, stack: Stack, expected: &[u64]) {
+        let named = named(vec![stack.clone()]);
+        let address = |place: &u32| named.places[*place as usize].address;
+        let kept: Vec<u64> = named.stacks[0].iter().map(address).collect();
+        assert_eq!(kept, expected, "{rule}");
+        assert_eq!(
+            named.work.stacks_cut,
+            u64::from(kept.len() < stack.len()),
+            "{rule}"
+        );
+    }
+
+    #[test]
+    fn a_stack_ends_in_front_of_its_first_address_that_is_none() {
+        let back = a_return_into_holder();
+        let maps = Maps::of_process().unwrap();
+        let vdso = maps.list().iter().find(|mapping| mapping.name == "[vdso]");
+        let vdso = vdso.unwrap().start + 0x100;
+        check_cut("empty", vec![], &[]);
+        check_cut("one", vec![back], &[back]);
+        check_cut(
+            "callers",
+            vec![vdso, back, back],
+            &[vdso, back - 1, back - 1],
+        );
+        check_cut("nowhere", vec![back, back, 1, back], &[back, back - 1]);
+        check_cut("null", vec![back, 0, back], &[back]);
+        check_cut("the largest", vec![back, u64::MAX], &[back]);
+        check_cut("behind no call", vec![back, back - 1, back], &[back]);
+        check_cut("where no file is", vec![back, vdso, back], &[back]);
+        check_cut("found nowhere itself", vec![8, back], &[8, back - 1]);
+    }
+
+    #[test]
+    fn what_the_time_does_not_reach_is_named_by_its_place_and_asked_for_again() {
+        let (heavy, light) = (holder_address(), called as *const () as u64);
+        let mut symbols = Symbols::new(Clock::system());
+        let period = period(vec![vec![light], vec![heavy], vec![4]]);
+        let late = symbols.name(&period, 0).unwrap();
+        assert_eq!(
+            (late.work.put_off, late.work.looked_up, symbols.held()),
+            (3, 0, 0)
+        );
+        let name = |named: &Named, place: usize| named.places[place].frames[0].function.to_string();
+        let file = std::env::current_exe().unwrap();
+        let file = file.file_name().unwrap().to_string_lossy();
+        assert!(
+            name(&late, 0).starts_with(&format!("{file}+0x")),
+            "{late:?}"
+        );
+        assert_eq!(name(&late, 2), "0x4");
+
+        let early = symbols.name(&period, u64::MAX).unwrap();
+        assert_eq!(
+            (early.work.put_off, early.work.looked_up, symbols.held()),
+            (0, 3, 3)
+        );
+        assert!(name(&early, 0).ends_with("called"), "{early:?}");
+        // What is known needs no time and opens no file.
+        let again = symbols.name(&period, 0).unwrap();
+        assert_eq!((&again.places, again.work.looked_up), (&early.places, 0));
+        assert_eq!((early.work.files_opened, again.work.files_opened), (1, 0));
+    }
+
+    #[test]
+    fn what_most_time_was_spent_at_comes_first() {
+        let spent = |stack, cpu_ns, wall_ns| Sample {
+            stack,
+            cpu_ns,
+            wall_ns,
+            ..Sample::default()
+        };
+        let period = Period {
+            samples: vec![
+                spent(0, 5, 0),
+                spent(1, 3, 4),
+                spent(1, 1, 0),
+                spent(9, 1, 1),
+            ],
+            ..Period::default()
+        };
+        let stacks = [vec![0, 1], vec![2], vec![]];
+        assert_eq!(by_weight(&period, &stacks, 4), [2, 0, 1, 3]);
+        assert_eq!(by_weight(&period, &[], 0), [0; 0]);
+    }
+
+    #[test]
+    fn a_word_is_kept_while_a_frame_has_it_and_cut_where_it_is_long() {
+        let mut words = Words::default();
+        let word = words.word("a");
+        assert!(Arc::ptr_eq(&word, &words.word("a")));
+        words.word("b");
+        words.forget_unused();
+        assert_eq!(words.0.len(), 1);
+        let long = "\u{e9}".repeat(WORD_BYTES_MAX);
+        assert_eq!(words.word(&long).len(), WORD_BYTES_MAX);
+        assert_eq!(words.word(&format!("a{long}")).len(), WORD_BYTES_MAX - 1);
+    }
+}
