@@ -43,14 +43,16 @@ fn with_all<R>(see: impl FnOnce(&mut Vec<Local>) -> R) -> Option<R> {
 pub(super) fn activate(local: Local) {
     let idle_ns = IDLE_MAX.as_nanos() as u64;
     let stale = |outer: &Local| local.start_mono_ns.saturating_sub(outer.touched_ns) > idle_ns;
-    while let Some((forgotten, change)) = with_all(|all| {
+    let mut left = None;
+    while let Some(forgotten) = with_all(|all| {
         let crowded = (all.len() >= DEPTH_MAX).then_some(0);
         let at = crowded.or_else(|| all.iter().position(&stale))?;
-        Some(take(all, at))
+        left = change(&all[..at], &all[at + 1..], &all[at].shared);
+        Some(all.remove(at))
     })
     .flatten()
     {
-        tell(change);
+        tell(left.take());
         forgotten.shared.joint.tally.callers.abandoned();
         forgotten.finish();
     }
@@ -67,12 +69,14 @@ pub(super) fn activate(local: Local) {
 
 /// Ends the trace of this entry span, whether or not it is the innermost.
 pub(super) fn end(entry_id: u64) {
-    let ended = with_all(|all| {
+    let mut left = None;
+    let local = with_all(|all| {
         let at = all.iter().rposition(|local| local.entry_id == entry_id)?;
-        Some(take(all, at))
+        left = change(&all[..at], &all[at + 1..], &all[at].shared);
+        Some(all.remove(at))
     });
-    if let Some((local, change)) = ended.flatten() {
-        tell(change);
+    if let Some(local) = local.flatten() {
+        tell(left);
         local.finish();
     }
 }
@@ -100,17 +104,18 @@ pub(super) fn close(span_id: u64) {
     tell(change.flatten());
 }
 
-/// Takes a trace out, and says what its tracer's watcher is to be told.
-fn take(all: &mut Vec<Local>, at: usize) -> (Local, Option<Change>) {
-    let local = all.remove(at);
-    let (outer, inner) = all.split_at(at);
-    let change = change(outer, inner, &local.shared);
-    (local, change)
+/// Where a trace of this tracer changes: the span that is the tracer's innermost then, unless one inside that
+/// trace is so still. Each tracer's watcher knows its own spans alone.
+#[inline]
+fn change(outer: &[Local], inner: &[Local], shared: &Arc<Shared>) -> Option<Change> {
+    match shared.watch.is_set() {
+        true => seen(outer, inner, shared),
+        false => None,
+    }
 }
 
-/// Where a trace of this tracer changed: the span that is the tracer's innermost now, unless one inside that
-/// trace is so still. Each tracer's watcher knows its own spans alone.
-fn change(outer: &[Local], inner: &[Local], shared: &Arc<Shared>) -> Option<Change> {
+#[inline(never)]
+fn seen(outer: &[Local], inner: &[Local], shared: &Arc<Shared>) -> Option<Change> {
     let watch = shared.watch.get()?;
     let ours = |local: &&Local| Arc::ptr_eq(&local.shared, shared);
     if inner.iter().any(|local| ours(&local)) {
@@ -129,6 +134,7 @@ fn change(outer: &[Local], inner: &[Local], shared: &Arc<Shared>) -> Option<Chan
     })
 }
 
+#[inline]
 fn tell(change: Option<Change>) {
     if let Some(change) = change {
         change.tell();

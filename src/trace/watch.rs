@@ -38,6 +38,10 @@ impl Watched {
     }
 
     #[inline]
+    pub(super) fn is_set(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     pub(super) fn get(&self) -> Option<Ours> {
         self.0.get().map(ours)
     }
@@ -45,9 +49,7 @@ impl Watched {
 
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Watched")
-            .field(&self.0.get().is_some())
-            .finish()
+        f.debug_tuple("Watched").field(&self.is_set()).finish()
     }
 }
 
