@@ -144,9 +144,19 @@ fn connect_datagram(path: &Path) -> io::Result<Socket> {
 }
 
 fn connect_stream(path: &Path) -> io::Result<Socket> {
-    let socket = UnixStream::connect(path)?;
+    let socket = until_connected(|| UnixStream::connect(path))?;
     socket.set_nonblocking(true)?;
     Ok(Socket::Stream(socket, Vec::new()))
+}
+
+/// A signal interrupts a connect that waits for room in the peer's queue.
+fn until_connected<S>(mut connect: impl FnMut() -> io::Result<S>) -> io::Result<S> {
+    loop {
+        match connect() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 fn connect_udp(peers: &[SocketAddr]) -> io::Result<Socket> {
@@ -486,6 +496,24 @@ mod tests {
         check("EACCES: no right to send there", 13, "Failed");
         check("ENETUNREACH: no route", libc(101, 51), "Failed");
         check("EHOSTUNREACH: no such host", libc(113, 65), "Failed");
+    }
+
+    #[test]
+    fn a_connect_that_signals_interrupt_goes_on() {
+        let mut says = vec![
+            Ok("there"),
+            Err(ErrorKind::Interrupted),
+            Err(ErrorKind::Interrupted),
+        ];
+        let mut connect = || until_connected(|| Ok(says.pop().unwrap()?));
+        assert_eq!(connect().unwrap(), "there");
+        let mut tries = 0;
+        let refused = until_connected(|| {
+            tries += 1;
+            io::Result::<()>::Err(ErrorKind::ConnectionRefused.into())
+        });
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(tries, 1, "only a signal is a reason to try again");
     }
 
     /// A number of Linux, and that of the BSDs and macOS.

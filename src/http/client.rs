@@ -107,9 +107,8 @@ impl Client {
         let connect_error = |error| Error::Connect(self.target.clone(), error);
         let (host, port) = match &self.target {
             Target::Unix(path) => {
-                return UnixStream::connect(path)
-                    .map(Stream::Unix)
-                    .map_err(connect_error);
+                let connected = self.until_connected(timer, || UnixStream::connect(path))?;
+                return connected.map(Stream::Unix).map_err(connect_error);
             }
             Target::Tcp(host, port) => (host.as_str(), *port),
         };
@@ -131,6 +130,21 @@ impl Client {
             }
         }
         Err(connect_error(last))
+    }
+
+    /// std goes on with a TCP connect that a signal interrupts, and not with this one.
+    fn until_connected<S>(
+        &self,
+        timer: &Timer,
+        mut connect: impl FnMut() -> io::Result<S>,
+    ) -> Result<io::Result<S>, Error> {
+        loop {
+            self.wait(timer, "connecting")?;
+            match connect() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return Ok(outcome),
+            }
+        }
     }
 
     fn attempt(
@@ -518,6 +532,57 @@ mod tests {
             )
         );
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_connect_that_signals_interrupt_goes_on_until_the_deadline() {
+        let check = |rule: &str, interruptions: u64, expected: Result<u64, &str>| {
+            let (clock, hand) = Clock::manual(0);
+            let client = Client::new(Target::Unix("/s".into()), clock.clone());
+            let (timer, mut tries) = (Timer { clock, end_ns: 3 }, 0);
+            let connected = client.until_connected(&timer, || {
+                tries += 1;
+                hand.advance_ns(1);
+                match tries > interruptions {
+                    true => Ok(tries),
+                    false => Err(ErrorKind::Interrupted.into()),
+                }
+            });
+            match (connected, expected) {
+                (Ok(Ok(tries)), Ok(expected)) => assert_eq!(tries, expected, "{rule}"),
+                (Err(Error::Deadline(_, doing)), Err(said)) => assert_eq!(doing, said, "{rule}"),
+                (seen, _) => panic!("{rule}: {seen:?}"),
+            }
+        };
+        check("none", 0, Ok(1));
+        check("two, and there is time for a third try", 2, Ok(3));
+        check("three, and then there is no time", 3, Err("connecting"));
+        let client = Client::new(Target::Unix("/s".into()), Clock::system());
+        let (clock, end_ns) = (Clock::system(), u64::MAX);
+        let refused = client.until_connected(&Timer { clock, end_ns }, || {
+            io::Result::<()>::Err(ErrorKind::ConnectionRefused.into())
+        });
+        let kind = refused.unwrap().unwrap_err().kind();
+        assert_eq!(
+            kind,
+            ErrorKind::ConnectionRefused,
+            "no signal: told at once"
+        );
+    }
+
+    #[test]
+    fn a_signal_and_a_time_limit_are_no_end_of_an_exchange() {
+        let client = Client::new(Target::Unix("/s".into()), Clock::system());
+        for (kind, passes) in [
+            (ErrorKind::Interrupted, true),
+            (ErrorKind::WouldBlock, true),
+            (ErrorKind::TimedOut, true),
+            (ErrorKind::ConnectionReset, false),
+            (ErrorKind::BrokenPipe, false),
+        ] {
+            let outcome = client.unless_passing(kind.into(), WAITING);
+            assert_eq!(outcome.is_ok(), passes, "{kind}");
+        }
     }
 
     #[test]

@@ -251,14 +251,13 @@ mod tests {
     #[test]
     fn a_write_goes_on_where_the_socket_stopped() {
         /// Takes three bytes, then none, in turns.
-        #[derive(Default)]
-        struct Sips(Vec<u8>, bool);
+        struct Sips(Vec<u8>, bool, io::ErrorKind);
         impl Write for Sips {
             fn write(&mut self, out: &[u8]) -> io::Result<usize> {
                 self.1 = !self.1;
                 let count = out.len().min(3);
                 match self.1 {
-                    true => Err(io::ErrorKind::WouldBlock.into()),
+                    true => Err(self.2.into()),
                     false => self.0.write(&out[..count]),
                 }
             }
@@ -267,11 +266,14 @@ mod tests {
                 Ok(())
             }
         }
-        let (mut sips, mut written) = (Sips::default(), 0);
-        let ended: Vec<bool> = (0..6)
-            .map(|_| write_some(&mut sips, b"a reply", &mut written).unwrap())
-            .collect();
-        assert_eq!(ended, [false, false, false, false, false, true]);
-        assert_eq!(sips.0, b"a reply");
+        // The socket's time limit, and a signal, which ends a write that has such a limit.
+        for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted] {
+            let (mut sips, mut written) = (Sips(Vec::new(), false, kind), 0);
+            let ended: Vec<bool> = (0..6)
+                .map(|_| write_some(&mut sips, b"a reply", &mut written).unwrap())
+                .collect();
+            assert_eq!(ended, [false, false, false, false, false, true], "{kind}");
+            assert_eq!(sips.0, b"a reply", "{kind}");
+        }
     }
 }

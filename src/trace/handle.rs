@@ -18,6 +18,7 @@ use super::{Entry, SpanContext};
 pub struct Handle {
     shared: Arc<Shared>,
     context: SpanContext,
+    root_id: u64,
     service: String,
     baggage: Vec<(String, String)>,
     fate: Arc<Mutex<Decision>>,
@@ -33,6 +34,7 @@ pub fn handle() -> Option<Handle> {
         let said = innermost.map_or("", |span| &span.service);
         Handle {
             context,
+            root_id: local.root_id,
             service: local.shared.who.service(said).to_string(),
             baggage: local.baggage.clone(),
             fate: local.fate.share(decision),
@@ -48,6 +50,7 @@ impl Handle {
         first.name = name.into();
         first.parent_id = self.context.span_id;
         let local = Local {
+            root_id: self.root_id,
             caller: Some(self.context.clone()),
             baggage: self.baggage.clone(),
             fate: Fate::Shared(self.fate.clone()),

@@ -23,6 +23,8 @@ pub(super) struct Local {
     pub(super) trace_id: u128,
     /// Tells it from the others of its thread.
     pub(super) entry_id: u64,
+    /// The span with which it entered this process, maybe on another thread.
+    pub(super) root_id: u64,
     /// The span that called, here or in another process.
     pub(super) caller: Option<SpanContext>,
     pub(super) baggage: Vec<(String, String)>,
@@ -56,6 +58,7 @@ impl Local {
             shared,
             trace_id,
             entry_id,
+            root_id: entry_id,
             caller: None,
             baggage: Vec::new(),
             fate: Fate::Undecided,
@@ -180,6 +183,11 @@ impl Local {
         }
         self.ready(&mut entry);
         self.shared.joint.tally.callers.ended();
+        if self.root_id == self.entry_id
+            && let Some(watch) = self.shared.watch.get()
+        {
+            watch.root_ended(self.root_id, &entry.kind, entry.resource());
+        }
         self.send(entry, decision, now_ns);
         keep_buffers(self.buffers);
     }

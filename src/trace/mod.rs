@@ -82,6 +82,7 @@ mod tags;
 mod tally;
 mod told;
 mod tracer;
+mod watch;
 pub mod web;
 mod who;
 
@@ -97,3 +98,4 @@ pub use span_context::{Extracted, Priority, SpanContext, SpanLink};
 pub use tally::TraceCounts;
 pub use told::AgentState;
 pub use tracer::{EntryOptions, Tracer, start};
+pub use watch::SpanWatch;

@@ -37,9 +37,8 @@ pub struct Child {
 
 /// Opens a child of this thread's innermost open span.
 pub fn span(name: impl Into<Cow<'static, str>>) -> Child {
-    let span_id = running::innermost(|local| local.open_span(name.into())).flatten();
     Child {
-        span_id: span_id.unwrap_or(0),
+        span_id: running::open(name.into()).unwrap_or(0),
         here: PhantomData,
     }
 }
@@ -216,7 +215,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         // One that outlived its parent was closed with it.
         if self.span_id != 0 {
-            running::owner(self.span_id, |local, at| local.close_down_to(at));
+            running::close(self.span_id);
         }
     }
 }

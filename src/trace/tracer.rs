@@ -18,6 +18,7 @@ use super::sampling::{Sampler, SamplingCounts};
 use super::spare::spare_span;
 use super::tally::{Tally, TraceCounts};
 use super::told::{AgentState, Told};
+use super::watch::{SpanWatch, Watched};
 use super::web::WebOptions;
 use super::who::Who;
 use super::{Entry, Extracted};
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) web: WebOptions,
     pub(super) exporter: Tray<Chunks>,
     pub(super) joint: Arc<Joint>,
+    pub(super) watch: Watched,
 }
 
 impl Shared {
@@ -77,6 +79,7 @@ pub fn start(options: Options, identity: &Identity, clock: Clock) -> io::Result<
         web: told.web,
         exporter,
         joint,
+        watch: Watched::default(),
     };
     Ok((Tracer(Arc::new(shared)), guard))
 }
@@ -189,6 +192,11 @@ impl Tracer {
     /// lost. At most one of a kind a minute.
     pub fn notice(&self) -> Option<String> {
         self.0.joint.notices.pop()
+    }
+
+    /// Has spans told from now on; false where somebody is told already, who goes on being told.
+    pub fn watch_spans(&self, watch: Arc<dyn SpanWatch>) -> bool {
+        self.0.watch.set(watch)
     }
 
     /// Sends what is finished and waits for the Agent's answer.
