@@ -11,6 +11,7 @@ use crate::dogstatsd;
 use crate::gunicorn::{self, Severity};
 use crate::http::Target;
 use crate::log::{Level, Logger, Record};
+use crate::profile::Profiler;
 use crate::prometheus::{CounterFamily, Error, Gauge, HistogramFamily, HistogramSpec, Registry};
 use crate::server::Watch;
 use crate::trace::Tracer;
@@ -31,6 +32,8 @@ pub struct Services {
     pub gunicorn: Option<gunicorn::Metrics>,
     /// Log lines; [`Services::log`] writes one.
     pub logger: Logger,
+    /// Profiles, where they are made.
+    pub profiler: Option<Profiler>,
     /// What `/metrics` shows.
     pub registry: Registry,
     /// Families that requests feed.
@@ -145,7 +148,7 @@ impl RequestFamilies {
 /// How one exporter stands.
 #[derive(Clone, Debug)]
 pub struct ExporterState {
-    /// `traces`, `dogstatsd`, `gunicorn`, `logs`.
+    /// `traces`, `dogstatsd`, `gunicorn`, `logs`, `profiles`.
     pub name: &'static str,
     /// Where every item went.
     pub ledger: Ledger,
@@ -199,6 +202,9 @@ impl Services {
         }
         let logs = (self.logger.ledger(), self.logger.stats().worker);
         states.push(state("logs", logs.0, logs.1));
+        if let Some(profiler) = &self.profiler {
+            states.push(state("profiles", profiler.ledger(), profiler.stats()));
+        }
         states
     }
 

@@ -1,7 +1,7 @@
 //! Start, wire, stop: the only room that names every room.
 //!
 //! Stop order: the server first, so that every request that got its reply has offered its telemetry; then
-//! traces, DogStatsD and the log, each flushing once more. A local agent in the same process ends last and
+//! profiles, traces, DogStatsD and the log, each flushing once more. A local agent in the same process ends last and
 //! sees that final flush.
 
 mod error;
@@ -9,6 +9,7 @@ mod health;
 mod news;
 mod report;
 mod start;
+mod ties;
 
 pub use error::Error;
 pub use news::Notice;

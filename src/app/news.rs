@@ -7,6 +7,7 @@ use crate::api::Services;
 use crate::config::Settings;
 use crate::identity::Identity;
 use crate::log::{Level, Record};
+use crate::profile::Profiler;
 use crate::trace::startup::{StartUp, configuration, diagnostics};
 use crate::trace::{self, AgentState, TraceCounts};
 
@@ -99,6 +100,9 @@ impl News {
             && self.reachable.replace(is_there) != reachable
         {
             self.tell_of_agent(services, &agent);
+        }
+        while let Some(notice) = services.profiler.as_ref().and_then(Profiler::notice) {
+            self.tell(services, Level::Warn, format!("profiles: {notice}"));
         }
         while let Some(notice) = services.tracer.notice() {
             if self.level_min <= Level::Warn {

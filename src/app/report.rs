@@ -28,9 +28,10 @@ impl Report {
     }
 }
 
-/// Refused input and samples that were not drawn are no losses.
+/// Refused input and samples that were not drawn are no losses; nor is a look at a stack for which there was no
+/// room, for its CPU time goes to the next.
 fn lost(ledger: &Ledger) -> u64 {
-    let no_loss = ["invalid", "sampled", "disabled"];
+    let no_loss = ["invalid", "sampled", "disabled", "ring_full"];
     let dropped = ledger
         .dropped
         .iter()

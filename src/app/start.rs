@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::news::{News, Notice, say};
+use super::ties::Ties;
 use super::{Error, Report, health};
 use crate::api::{
     Api, Bulkhead, ExporterFamilies, ExporterState, RequestFamilies, Services, install_panic_hook,
@@ -18,7 +19,7 @@ use crate::identity::Identity;
 use crate::log::{Level, Stderr};
 use crate::prometheus::{self, Registry, process};
 use crate::worker::Guard;
-use crate::{dogstatsd, log, server, trace};
+use crate::{dogstatsd, log, profile, server, trace};
 
 /// The API and its exporters, running.
 #[must_use = "dropping the app stops it at once"]
@@ -43,6 +44,14 @@ fn start_with(
     identity: &Identity,
     clock: Clock,
 ) -> Result<(Services, Vec<Guard>), Error> {
+    // First of all: threads that begin after it are watched from their birth.
+    let profile = settings.profile();
+    let profile = profile.map(|options| profile::start(options, identity, clock.clone()));
+    let (profiler, profile_guards, no_profiles) = match profile {
+        Some(Ok((profiler, guards))) => (Some(profiler), guards, None),
+        Some(Err(error)) => (None, Vec::new(), Some(error.to_string())),
+        None => (None, Vec::new(), None),
+    };
     let registry = Registry::with(prometheus::Options {
         series_max: settings.series_max,
         clock: clock.clone(),
@@ -73,6 +82,9 @@ fn start_with(
     let trace_options = settings.trace();
     let (tracer, trace_guard) =
         trace::start(trace_options, identity, clock.clone()).map_err(Error::Thread)?;
+    if let Some(profiler) = &profiler {
+        tracer.watch_spans(Arc::new(Ties(profiler.clone())));
+    }
     let tells = settings.health_metrics && statsd_enabled && tracer.is_enabled();
     let health = tells.then(|| health::start(tracer.clone(), statsd.clone(), clock.clone()));
     let health_guard = health.transpose().map_err(Error::Thread)?;
@@ -84,6 +96,7 @@ fn start_with(
         statsd_enabled,
         gunicorn,
         logger,
+        profiler,
         registry,
         families,
         exporter_families,
@@ -94,7 +107,12 @@ fn start_with(
         self_calls: Bulkhead::for_pool(settings.workers),
         observed: AtomicU64::new(0),
     };
-    let mut workers = vec![metrics_guard, trace_guard];
+    if let Some(why) = no_profiles {
+        let text = format!("nothing is profiled: {why}");
+        say(&services, "testapi", (Level::Warn, &text));
+    }
+    let mut workers = profile_guards;
+    workers.extend([metrics_guard, trace_guard]);
     // Behind the tracer, whose last numbers it tells, and before the client that sends them.
     workers.extend(health_guard);
     workers.push(statsd_guard);
@@ -196,7 +214,9 @@ impl App {
         let metrics = services.statsd.flush(deadline).is_ok();
         let gunicorn = services.gunicorn.as_ref();
         let server = gunicorn.is_none_or(|metrics| metrics.flush(deadline).is_ok());
-        services.logger.flush(deadline).is_ok() && traces && metrics && server
+        let profiler = services.profiler.as_ref();
+        let profiles = profiler.is_none_or(|profiler| profiler.flush(deadline).is_ok());
+        services.logger.flush(deadline).is_ok() && traces && metrics && server && profiles
     }
 
     /// What a user should be told now, the oldest first and each once: that no Agent answers, that one does

@@ -32,8 +32,8 @@ const TRIES_MAX: u32 = 2;
 /// For one profile's names.
 const NAMES_BUDGET: Duration = Duration::from_secs(2);
 /// All of the last flush together, and of that the names.
-const STOP_BUDGET: Duration = Duration::from_millis(1_500);
-const STOP_NAMES_BUDGET: Duration = Duration::from_millis(700);
+const STOP_BUDGET: Duration = Duration::from_millis(1_000);
+const STOP_NAMES_BUDGET: Duration = Duration::from_millis(500);
 /// Periods that wait to be made into profiles; they come once a minute.
 const PERIODS_MAX: usize = 2;
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Fault, Services};
 use crate::log::Logger;
+use crate::profile::Profiler;
 use crate::server::{Params, Reply, Request, Watch};
 use crate::trace::{AgentState, Tracer};
 
@@ -25,6 +26,7 @@ pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Re
             "exporters": exporters,
             "tracer": tracer(&services.tracer),
             "log": log(&services.logger),
+            "profiler": services.profiler.as_ref().map(profiler),
             "server": {
                 "replies": server.replies,
                 "write_failed": server.write_failed,
@@ -42,6 +44,17 @@ pub(in crate::api) fn health(services: &Services, _: &Request, _: &Params) -> Re
             },
         }),
     ))
+}
+
+/// What sampling did and what it took; `null` where nothing is profiled.
+fn profiler(profiler: &Profiler) -> Value {
+    let counts = profiler.counts();
+    json!({
+        "threads": counts.threads,
+        "threads_refused": counts.threads_refused,
+        "looks": counts.looks,
+        "looks_ns": counts.looks_ns,
+    })
 }
 
 /// What became of lines by level, and of the file as a whole; the exporters' ledger has the reasons.
