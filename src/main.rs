@@ -229,14 +229,18 @@ fn settings(
             taken.map_err(|takes| format!("{flag} {value:?}: takes {takes}"))?;
         }
     }
-    for name in settings.in_vain() {
+    for (name, wanted) in settings.in_vain() {
         let by_flag = said
             .iter()
             .find(|(_, n, value)| *n == name && value.is_some());
         if let Some((flag, ..)) = by_flag {
             return Err(format!("{flag} needs --statsd-host or TESTAPI_STATSD_HOST"));
         }
-        let text = format!("{name} has no effect without TESTAPI_STATSD_HOST or --statsd-host");
+        let flag = match wanted {
+            "TESTAPI_STATSD_HOST" => " or --statsd-host",
+            _ => "",
+        };
+        let text = format!("{name} has no effect without {wanted}{flag}");
         tell(stderr, Level::Warn, &text);
     }
     Ok(settings)

@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::identity::Identity;
 use crate::log::{Level, Record};
 use crate::profile::Profiler;
+use crate::profile;
 use crate::trace::startup::{StartUp, configuration, diagnostics};
 use crate::trace::{self, AgentState, TraceCounts};
 
@@ -38,6 +39,7 @@ pub(super) struct News {
     startup_logs: bool,
     debug: bool,
     logs_injection: bool,
+    profile: Option<profile::Options>,
     /// Nobody reads the log: what others have in it is told as well.
     no_log: bool,
     /// The log says already that the Agent is not there.
@@ -64,6 +66,7 @@ impl News {
             startup_logs: settings.startup_logs,
             debug: settings.is_debug(),
             logs_injection: settings.logs_injection,
+            profile: settings.profile(),
             diagnosed: false,
             no_log: log.file.is_none() && !log.stdout,
             reachable: None,
@@ -123,6 +126,15 @@ impl News {
             dogstatsd: &self.dogstatsd,
             debug: self.debug,
             logs_injection: self.logs_injection,
+            profiling: self.profile.is_some(),
+            hotspots: self
+                .profile
+                .as_ref()
+                .is_some_and(|options| options.hotspots),
+            endpoints: self
+                .profile
+                .as_ref()
+                .is_some_and(|options| options.endpoints),
             config_errors: &self.config_errors,
         };
         let line = configuration(&self.options, &self.identity, (agent, &more));

@@ -17,6 +17,7 @@
 //! ```
 
 mod parse;
+mod profiling;
 mod settings;
 mod values;
 mod vars;

@@ -150,9 +150,13 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::dogstatsd::{Address, Cardinality};
+    use crate::http::Target;
     use crate::log::Level;
+    use crate::profile;
     use crate::trace::Style;
     use crate::trace::web::QueryTag;
 
@@ -475,7 +479,7 @@ mod tests {
         let with = |name: &str, value: &str| read(&[(name, value)]).log();
         let aged = |seconds| {
             let mut rotation = kept.rotation;
-            rotation.age_max = std::time::Duration::from_secs(seconds);
+            rotation.age_max = Duration::from_secs(seconds);
             rotation
         };
         assert_eq!(
@@ -525,7 +529,7 @@ mod tests {
         let settings = read(&rest);
         assert_eq!(
             (settings.gunicorn(), settings.in_vain()),
-            (None, rest.map(|r| r.0).to_vec())
+            (None, rest.map(|r| (r.0, "TESTAPI_STATSD_HOST")).to_vec())
         );
         let quiet = read(&[("TESTAPI_ENABLE_BACKLOG_METRIC", "false")]);
         assert_eq!((quiet.gunicorn(), quiet.in_vain()), (None, vec![]));
@@ -537,6 +541,142 @@ mod tests {
         assert!(options.backlog && settings.in_vain().is_empty());
         assert_eq!(Ok(options.prefix), "shop".parse());
         assert_eq!(Ok(options.tags), "a:1".parse());
+    }
+
+    #[test]
+    fn profiles_are_asked_for_by_many_words() {
+        #[track_caller]
+        fn check(value: &str, is_on: bool) {
+            let settings = read(&[("DD_PROFILING_ENABLED", value)]);
+            assert_eq!(settings.profile().is_some(), is_on, "{value:?}");
+        }
+        for value in ["true", "1", "yes", "on", "auto", "AUTO", "True"] {
+            check(value, true);
+        }
+        for value in ["", "false", "0", "no", "off"] {
+            check(value, false);
+        }
+        assert_eq!(read(&[]).profile(), None);
+        let (settings, problems) = parse([("DD_PROFILING_ENABLED", "automatic")], &|_| false);
+        assert_eq!((settings.profile(), problems.len()), (None, 1));
+    }
+
+    const PROFILES: (&str, &str) = ("DD_PROFILING_ENABLED", "true");
+
+    #[test]
+    fn each_setting_of_profiles_is_read_within_its_bounds() {
+        let usual = || read(&[PROFILES]).profile().unwrap();
+        assert_eq!(usual(), profile::Options::default());
+        #[track_caller]
+        fn check(name: &str, value: &str, change: impl FnOnce(&mut profile::Options)) {
+            let mut expected = profile::Options::default();
+            change(&mut expected);
+            let seen = read(&[PROFILES, (name, value)]).profile();
+            assert_eq!(seen, Some(expected), "{name}={value}");
+        }
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        let interval = "DD_PROFILING_UPLOAD_INTERVAL";
+        check(interval, "0.1", |o| o.upload_interval = ms(100));
+        check(interval, "3600", |o| o.upload_interval = s(3_600));
+        let timeout = "DD_PROFILING_UPLOAD_TIMEOUT";
+        check(timeout, "0.001", |o| o.timeout = ms(1));
+        check(timeout, "60", |o| o.timeout = s(60));
+        check(timeout, "3s", |o| o.timeout = s(3));
+        let url = "DD_PROFILING_URL";
+        check(url, "http://[::1]:1", |o| {
+            o.agent = Target::Tcp("::1".into(), 1)
+        });
+        check(url, "unix:///s", |o| o.agent = Target::Unix("/s".into()));
+        let folder = Some("/tmp/p".into());
+        check("DD_PROFILING_OUTPUT_DIR", "/tmp/p", |o| {
+            o.output_dir = folder
+        });
+        let pair = |k: &str, v: &str| (k.to_string(), v.to_string());
+        let tags = vec![pair("a", "1"), pair("b", "2:3"), pair("c", "")];
+        check("DD_PROFILING_TAGS", "a:1, b:2:3,c", |o| o.tags = tags);
+        let hotspots = "DD_PROFILING_CODE_HOTSPOTS_COLLECTION_ENABLED";
+        check(hotspots, "no", |o| o.hotspots = false);
+        let endpoints = "DD_PROFILING_ENDPOINT_COLLECTION_ENABLED";
+        check(endpoints, "off", |o| o.endpoints = false);
+        let (cpu, wall) = ("TESTAPI_PROFILING_CPU_HZ", "TESTAPI_PROFILING_WALL_HZ");
+        check(cpu, "1", |o| o.cpu_hz = 1);
+        check(cpu, "1000", |o| o.cpu_hz = 1_000);
+        check(wall, "0", |o| o.wall_hz = 0);
+        check(wall, "1000", |o| o.wall_hz = 1_000);
+        for (name, value) in [
+            (interval, "0.09"),
+            (interval, "3600.1"),
+            (interval, "1m"),
+            (interval, "NaN"),
+            (timeout, "0"),
+            (timeout, "60.1"),
+            (timeout, "10ms"),
+            (timeout, "s"),
+            (url, "https://agent"),
+            (url, "http://agent:8126/profiling/v1/input"),
+            (hotspots, "auto"),
+            (endpoints, "2"),
+            (cpu, "0"),
+            (cpu, "1001"),
+            (wall, "-1"),
+            (wall, "1001"),
+            (wall, "20.5"),
+        ] {
+            let (settings, problems) = parse([PROFILES, (name, value)], &|_| false);
+            let seen = (settings.profile(), problems.len());
+            assert_eq!(seen, (Some(usual()), 1), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn profiles_go_to_the_agent_of_the_traces_unless_there_is_another() {
+        let agent = |pairs: &[(&str, &str)]| {
+            let pairs = [&[PROFILES], pairs].concat();
+            read(&pairs).profile().unwrap().agent.to_string()
+        };
+        let (host, traces) = (("DD_AGENT_HOST", "a"), ("DD_TRACE_AGENT_URL", "unix:///t"));
+        assert_eq!(agent(&[]), "http://127.0.0.1:8126");
+        assert_eq!(agent(&[host]), "http://a:8126");
+        assert_eq!(agent(&[host, traces]), "unix:///t");
+        let own = ("DD_PROFILING_URL", "http://p:1");
+        assert_eq!(agent(&[host, traces, own]), "http://p:1");
+        let (receiver, statsd) = (Target::Tcp("l".into(), 2), Address::Udp("l".into(), 3));
+        let local = read(&[PROFILES]).with_agent(receiver, statsd);
+        assert_eq!(local.profile().unwrap().agent.to_string(), "http://l:2");
+    }
+
+    #[test]
+    fn the_demo_profiles_unless_told_otherwise() {
+        let seconds = |pairs: &[(&str, &str)]| {
+            let options = read(pairs).with_profiling().profile();
+            options.map(|options| options.upload_interval.as_secs())
+        };
+        let every_five = ("DD_PROFILING_UPLOAD_INTERVAL", "5");
+        assert_eq!(seconds(&[]), Some(10));
+        assert_eq!(seconds(&[PROFILES]), Some(10));
+        assert_eq!(seconds(&[every_five]), Some(5));
+        assert_eq!(seconds(&[("DD_PROFILING_ENABLED", "no"), every_five]), None);
+    }
+
+    #[test]
+    fn what_is_said_of_profiles_that_nobody_makes_is_in_vain() {
+        let said = [
+            ("DD_PROFILING_UPLOAD_INTERVAL", "60"),
+            ("DD_PROFILING_UPLOAD_TIMEOUT", "5"),
+            ("DD_PROFILING_URL", "http://a:1"),
+            ("DD_PROFILING_OUTPUT_DIR", "/p"),
+            ("DD_PROFILING_TAGS", "a:1"),
+            ("DD_PROFILING_CODE_HOTSPOTS_COLLECTION_ENABLED", "false"),
+            ("DD_PROFILING_ENDPOINT_COLLECTION_ENABLED", "false"),
+            ("TESTAPI_PROFILING_CPU_HZ", "10"),
+            ("TESTAPI_PROFILING_WALL_HZ", "0"),
+        ];
+        let names = said.map(|(name, _)| (name, "DD_PROFILING_ENABLED"));
+        assert_eq!(read(&said).in_vain(), names);
+        assert_eq!(read(&[&said[..], &[PROFILES]].concat()).in_vain(), []);
+        assert_eq!(read(&said).with_profiling().in_vain(), []);
+        let usual = [("DD_PROFILING_CODE_HOTSPOTS_COLLECTION_ENABLED", "true")];
+        assert_eq!(read(&usual).in_vain(), [], "it says what holds anyway");
     }
 
     #[test]
@@ -606,6 +746,11 @@ mod tests {
     #[test]
     fn every_default_in_the_table_that_is_a_value_is_the_one_that_holds() {
         let default = Settings::default();
+        let profiles = |settings: &Settings| {
+            let mut settings = settings.clone();
+            settings.profiling.enabled = Some(true);
+            settings.profile()
+        };
         let unlike = [
             "DD_HOSTNAME",
             "DD_AGENT_HOST",
@@ -620,6 +765,7 @@ mod tests {
                     && said.log() == default.log()
                     && said.server() == default.server()
                     && said.gunicorn == default.gunicorn
+                    && profiles(&said) == profiles(&default)
                     && (said.service, said.version, said.logs_injection)
                         == (
                             default.service.clone(),

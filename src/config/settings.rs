@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Problem;
+use super::profiling::Profiling;
 use crate::dogstatsd::{self, Address, Cardinality};
 use crate::gunicorn;
 use crate::http::Target;
@@ -35,6 +36,7 @@ pub struct Settings {
     pub(super) dogstatsd: dogstatsd::Options,
     pub(super) trace: trace::Options,
     pub(super) log: log::Options,
+    pub(super) profiling: Profiling,
     pub(super) statsd_host: Option<Address>,
     pub(super) gunicorn: gunicorn::Options,
     pub(super) partial_flush: bool,
@@ -103,6 +105,7 @@ impl Default for Settings {
                 level_min: Level::Info,
                 ..log::Options::default()
             },
+            profiling: Profiling::default(),
             statsd_host: None,
             gunicorn: gunicorn::Options::default(),
             partial_flush: true,
@@ -238,8 +241,8 @@ impl Settings {
         })
     }
 
-    /// Names of settings that were said and mean nothing, for want of TESTAPI_STATSD_HOST.
-    pub fn in_vain(&self) -> Vec<&'static str> {
+    /// Names of settings that were said and mean nothing, each with the setting that it wants.
+    pub fn in_vain(&self) -> Vec<(&'static str, &'static str)> {
         let gunicorn::Options {
             prefix,
             tags,
@@ -254,7 +257,10 @@ impl Settings {
         let vain = said
             .into_iter()
             .filter(|(_, said)| *said && self.statsd_host.is_none());
-        vain.map(|(name, _)| name).collect()
+        let of_gunicorn = vain.map(|(name, _)| (name, "TESTAPI_STATSD_HOST"));
+        let of_profiles = self.profiling.in_vain();
+        let of_profiles = of_profiles.map(|name| (name, "DD_PROFILING_ENABLED"));
+        of_gunicorn.chain(of_profiles).collect()
     }
 
     fn agent_host(&self) -> String {

@@ -1,5 +1,6 @@
 //! Texts to values; nothing where a text is not one.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::dogstatsd::Cardinality;
@@ -52,8 +53,12 @@ pub(super) fn window(text: &str) -> Option<Duration> {
 }
 
 pub(super) fn seconds(text: &str) -> Option<Duration> {
+    seconds_in(text, 0.001..=60.0)
+}
+
+pub(super) fn seconds_in(text: &str, range: RangeInclusive<f64>) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
-    (0.001..=60.0)
+    range
         .contains(&seconds)
         .then(|| Duration::from_secs_f64(seconds))
 }

@@ -1,7 +1,8 @@
 //! What a tracer says of itself when it starts, as other Datadog tracers do: one line that says what holds,
 //! and one more where the Agent is not there.
 //!
-//! The words are those of dd-trace-go (`ddtrace/tracer/log.go`), which people and scripts search for.
+//! The words are those of dd-trace-go (`ddtrace/tracer/log.go`), which people and scripts search for;
+//! `profiling_enabled` is one of dd-trace-java (`StatusLogger`) and dd-trace-js, for the Go tracer has none.
 
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,12 @@ pub struct StartUp<'a> {
     pub debug: bool,
     /// Whether log lines carry ids.
     pub logs_injection: bool,
+    /// Whether the process profiles itself.
+    pub profiling: bool,
+    /// Whether its samples carry ids of spans.
+    pub hotspots: bool,
+    /// Whether they carry resources.
+    pub endpoints: bool,
     /// Settings that were not taken, in words.
     pub config_errors: &'a [String],
 }
@@ -56,6 +63,9 @@ pub fn configuration(
         "dogstatsd_url": more.dogstatsd,
         "debug": more.debug,
         "logs_injection": more.logs_injection,
+        "profiling_enabled": more.profiling,
+        "profiler_code_hotspots_enabled": more.profiling && more.hotspots,
+        "profiler_endpoints_enabled": more.profiling && more.endpoints,
         "config_errors": more.config_errors,
     });
     if let Some(fields) = fields.as_object_mut() {
@@ -153,6 +163,26 @@ mod tests {
         }
         let away = AgentState::Unreachable("refused".to_string());
         assert_eq!(fields(&away, &StartUp::default())["agent_error"], "refused");
+        for (profiling, hotspots, endpoints) in [
+            (false, true, true),
+            (true, true, false),
+            (true, false, true),
+        ] {
+            let more = StartUp {
+                profiling,
+                hotspots,
+                endpoints,
+                ..StartUp::default()
+            };
+            let seen = fields(&away, &more);
+            for (key, holds) in [
+                ("profiling_enabled", profiling),
+                ("profiler_code_hotspots_enabled", profiling && hotspots),
+                ("profiler_endpoints_enabled", profiling && endpoints),
+            ] {
+                assert_eq!(seen[key], holds, "{key}");
+            }
+        }
         assert_eq!(
             diagnostics("refused"),
             "DATADOG TRACER DIAGNOSTICS Agent not reachable: refused"

@@ -3,6 +3,7 @@
 mod dogstatsd;
 mod identity;
 mod log;
+mod profile;
 mod prometheus;
 mod server;
 mod spans;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{dogstatsd, identity, log, prometheus, server, spans, traces};
+use super::{dogstatsd, identity, log, profile, prometheus, server, spans, traces};
 use crate::config::Settings;
 
 /// One setting.
@@ -26,13 +26,14 @@ pub(in crate::config) const MAY_BE_EMPTY: [&str; 2] = [
     "DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP",
 ];
 
-const ROOMS: [&[Var]; 7] = [
+const ROOMS: [&[Var]; 8] = [
     identity::VARS,
     traces::VARS,
     spans::VARS,
     dogstatsd::VARS,
     prometheus::VARS,
     log::VARS,
+    profile::VARS,
     server::VARS,
 ];
 
