@@ -3,6 +3,8 @@
 mod cache;
 mod calls;
 mod counts;
+#[cfg(test)]
+mod deliveries;
 mod elf;
 mod event;
 mod files;
