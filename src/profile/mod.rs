@@ -63,6 +63,8 @@
 mod cache;
 mod calls;
 mod counts;
+#[cfg(test)]
+mod deliveries;
 mod elf;
 mod error;
 mod event;

@@ -156,8 +156,7 @@ impl Tables {
     fn labels(&mut self, out: &mut Vec<u8>, (period, sample): (&Period, &Sample), which: Labels) {
         if let Some(thread) = period.threads.get(sample.thread as usize) {
             self.label(out, "thread id", thread.id);
-            let name = self.text(&thread.name);
-            self.text_label(out, "thread name", name);
+            self.text_label(out, "thread name", &thread.name);
         }
         if which.hotspots && sample.span_id != 0 {
             self.label(out, "span id", sample.span_id);
@@ -170,8 +169,7 @@ impl Tables {
         }
         let endpoint = period.endpoints.get(&sample.root_id);
         if let Some(endpoint) = endpoint.filter(|_| which.endpoints) {
-            let text = self.text(endpoint);
-            self.text_label(out, "trace endpoint", text);
+            self.text_label(out, "trace endpoint", endpoint);
         }
     }
 
@@ -184,7 +182,12 @@ impl Tables {
         });
     }
 
-    fn text_label(&mut self, out: &mut Vec<u8>, key: &str, text: u64) {
+    /// An empty text would read as a number.
+    fn text_label(&mut self, out: &mut Vec<u8>, key: &str, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let text = self.text(text);
         let key = self.text(key);
         message(out, 3, |out| {
             number(out, 1, key);
@@ -530,7 +533,7 @@ mod tests {
             offset: 0x40,
             name: name.to_string(),
         };
-        let module = |start, name, build_id: &str| super::super::named::Module {
+        let module = |start, name, build_id: &str| Module {
             mapping: mapping(start, name),
             build_id: build_id.to_string(),
         };
@@ -582,8 +585,8 @@ mod tests {
         let nobody = "sample [4] [1, 9223372036854775807, 50] ";
         let plain = [
             "sample [1, 3] [1, 9223372036854775807, 50] thread id=41 thread name=\"api-0\"",
-            "sample [2, 3, 3] [1, 9223372036854775807, 50] thread id=42 thread name=0",
-            "sample [4] [1, 9223372036854775807, 50] thread id=42 thread name=0",
+            "sample [2, 3, 3] [1, 9223372036854775807, 50] thread id=42",
+            "sample [4] [1, 9223372036854775807, 50] thread id=42",
             nobody,
         ];
         let with = |index: usize, more: &str| format!("{}{more}", plain[index]);
