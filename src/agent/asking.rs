@@ -12,7 +12,8 @@ use super::page::{Settings, Views};
 use super::raw::{mark_held, raw_page};
 use super::store::{Arrival, Reader, Store};
 use super::view::{
-    ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, RawPage, Trace, Traces, Which,
+    ErrorGroup, Flame, Logs, Metrics, Overview, PayloadRow, ProfileQuery, Profiles, Query, RawPage,
+    Trace, Traces, Which,
 };
 use crate::clock::Clock;
 use crate::worker::{AskError, Handle};
@@ -165,6 +166,14 @@ impl Views for Agent {
 
     fn payloads(&self, query: &Query) -> Vec<PayloadRow> {
         self.inner.store.list_payloads(query)
+    }
+
+    fn profiles(&self) -> Profiles {
+        self.inner.store.list_profiles()
+    }
+
+    fn flame(&self, query: &ProfileQuery) -> Option<Flame> {
+        self.inner.store.flame(query)
     }
 
     fn settings(&self) -> Settings {

@@ -115,6 +115,8 @@ pub struct Rail {
     pub logs: u64,
     /// Issues held, those that Error Tracking would ignore left out.
     pub errors: u64,
+    /// Uploads of profiles held.
+    pub profiles: u64,
     /// Payloads that could not be decoded, or asked for something that is not there.
     pub payload_findings: u64,
 }
@@ -224,6 +226,8 @@ pub struct Trace {
     pub logs: Vec<LogRow>,
     /// Older ones that were left out for these bounds.
     pub logs_left_out: u64,
+    /// Samples of all uploads held whose local root span is one of this trace's spans.
+    pub profile_samples: u64,
 }
 
 /// One log line.

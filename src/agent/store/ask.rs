@@ -64,6 +64,16 @@ impl Store {
         locked(&self.payloads).list(query)
     }
 
+    /// Nothing is received yet.
+    pub(crate) fn list_profiles(&self) -> view::Profiles {
+        view::Profiles::default()
+    }
+
+    /// See `list_profiles`.
+    pub(crate) fn flame(&self, _query: &view::ProfileQuery) -> Option<view::Flame> {
+        None
+    }
+
     pub(crate) fn services(&self, now_unix_us: u64) -> Vec<view::Service> {
         locked(&self.traces).services(now_unix_us)
     }
@@ -96,6 +106,7 @@ impl Store {
             metrics: locked(&self.metrics).count(),
             logs: locked(&self.logs).count(),
             errors: locked(&self.errors).issues(),
+            profiles: self.list_profiles().rows.len() as u64,
             payload_findings: locked(&self.payloads).findings(),
         }
     }

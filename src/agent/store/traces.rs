@@ -288,6 +288,7 @@ pub(crate) fn open(row: TraceRow, chunks: &[Box<[u8]>]) -> view::Trace {
         spans,
         logs: Vec::new(),
         logs_left_out: 0,
+        profile_samples: 0,
     }
 }
 
