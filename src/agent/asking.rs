@@ -111,6 +111,11 @@ impl Agent {
         self.inner.store.trace(id, Reader::Api)
     }
 
+    /// An attachment of an upload of profiles, as it came.
+    pub(super) fn attachment(&self, upload: u64, name: &str) -> Option<Vec<u8>> {
+        self.inner.store.attachment(upload, name)
+    }
+
     fn now_unix_us(&self) -> u64 {
         self.inner.clock.unix_ns() / 1_000
     }

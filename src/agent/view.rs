@@ -16,12 +16,12 @@ pub use super::profile_view::{
 };
 pub use super::raw_view::{ExemplarRow, RawPage};
 
-/// One way in: traces, DogStatsD, Prometheus, logs.
+/// One way in: traces, DogStatsD, Prometheus, logs, profiles.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Pipeline {
-    /// `traces`, `dogstatsd`, `prometheus`, `logs`.
+    /// `traces`, `dogstatsd`, `prometheus`, `logs`, `profiles`.
     pub name: &'static str,
-    /// What one point is: `spans`, `samples`, `series`, `lines`.
+    /// What one point is: `spans`, `samples` (also of profiles), `series`, `lines`.
     pub unit: &'static str,
     /// HTTP bodies, datagrams, scrapes or reads that arrived.
     pub payloads: u64,
@@ -92,7 +92,7 @@ pub struct Overview {
     pub now_unix_us: u64,
     /// When the agent started.
     pub started_unix_us: u64,
-    /// Always four, in the order of [`Pipeline::name`]'s list.
+    /// Always five, in the order of [`Pipeline::name`]'s list.
     pub pipelines: Vec<Pipeline>,
     /// Busiest first.
     pub services: Vec<Service>,
