@@ -39,6 +39,9 @@ mod span;
 mod traces;
 mod unpack;
 
+#[cfg(test)]
+pub(super) mod made;
+
 pub use dogstatsd::datagram;
 pub use exposition::{
     Exemplar, Exposition, ExpositionError, Format, Sample, exposition, exposition_as,

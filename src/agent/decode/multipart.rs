@@ -242,3 +242,196 @@ fn unquoted(quoted: &str) -> Option<(String, &str)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPE: &str = "multipart/form-data; boundary=b";
+
+    /// Name, filename, type and content of each part, or the error.
+    #[track_caller]
+    fn check(
+        rule: &str,
+        (content_type, body): (&str, &[u8]),
+        expected: Result<&[[&str; 4]], &str>,
+    ) {
+        let read = multipart(content_type, body);
+        let shown = read.as_ref().map(|parts| {
+            let part = |part: &Part| {
+                let content = body[part.range.clone()].escape_ascii().to_string();
+                let Part {
+                    name,
+                    filename,
+                    content_type,
+                    ..
+                } = part.clone();
+                [name, filename, content_type, content]
+            };
+            parts.iter().map(part).collect::<Vec<_>>()
+        });
+        let shown = shown.map_err(ToString::to_string);
+        let expected = expected.map(|parts| parts.iter().map(|p| p.map(String::from)).collect());
+        assert_eq!(shown, expected.map_err(String::from), "{rule}");
+        // Every beginning of it is torn, save that the closing boundary needs no line break.
+        if read.is_ok() {
+            let closed = body.windows(2).rposition(|two| two == b"--").unwrap_or(0) + 2;
+            for end in 0..closed {
+                assert!(
+                    multipart(content_type, &body[..end]).is_err(),
+                    "{rule}: {end}"
+                );
+            }
+        }
+    }
+
+    fn part(head: &str, content: &str) -> Vec<u8> {
+        format!("--b\r\n{head}\r\n\r\n{content}\r\n--b--").into_bytes()
+    }
+
+    #[test]
+    fn a_body_is_taken_apart() {
+        let event = "Content-Disposition: form-data; name=\"event\"; filename=\"event.json\"\r\nContent-Type: application/json";
+        let one = ["event", "event.json", "application/json", "{}"];
+        check("one part", (TYPE, &part(event, "{}")), Ok(&[one]));
+        let two = b"--b\r\ncontent-disposition: FORM-DATA; name=a\r\n\r\n1\r\n--b\r\nX: y\r\nContent-Disposition: form-data; name=c\r\n\r\n\r\n--b--\r\n";
+        check(
+            "two, one empty",
+            (TYPE, two),
+            Ok(&[["a", "", "", "1"], ["c", "", "", ""]]),
+        );
+        check("none", (TYPE, b"--b--"), Ok(&[]));
+        let quoted = "Multipart/Form-Data; charset=utf-8; Boundary=\"b\"; x";
+        check(
+            "a quoted boundary",
+            (quoted, &part(event, "{}")),
+            Ok(&[one]),
+        );
+        let around = b"hello\r\n--b \t\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--\r\nbye\r\n";
+        check(
+            "text around, blanks",
+            (TYPE, around),
+            Ok(&[["a", "", "", "1"]]),
+        );
+        let escaped = "Content-Disposition: form-data; name=\"a;\\\"\\\\=\"";
+        check(
+            "separators in a name",
+            (TYPE, &part(escaped, "")),
+            Ok(&[["a;\"\\=", "", "", ""]]),
+        );
+        let folded = "Content-Disposition: form-data;\r\n name=a";
+        check(
+            "a line that goes on",
+            (TYPE, &part(folded, "")),
+            Ok(&[["a", "", "", ""]]),
+        );
+        let named = "Content-Disposition: form-data; name=\u{e9}";
+        check(
+            "UTF-8",
+            (TYPE, &part(named, "")),
+            Ok(&[["\u{e9}", "", "", ""]]),
+        );
+        let content = "\r\n-b\r\n--\r\r\n--a\n--b";
+        let shown = "\\r\\n-b\\r\\n--\\r\\r\\n--a\\n--b";
+        check(
+            "nearly a boundary",
+            (TYPE, &part(named, content)),
+            Ok(&[["\u{e9}", "", "", shown]]),
+        );
+        let alone = b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n--b--";
+        check("a head alone", (TYPE, alone), Ok(&[["a", "", "", ""]]));
+    }
+
+    #[test]
+    fn what_is_not_in_order_is_named() {
+        let of_type = |rule, content_type, error| check(rule, (content_type, b"--b--"), Err(error));
+        let boundary = "Content-Type has no boundary of 1 to 70 characters";
+        of_type(
+            "another type",
+            "application/json",
+            "Content-Type \"application/json\": expected multipart/form-data",
+        );
+        of_type(
+            "no type",
+            "",
+            "Content-Type \"\": expected multipart/form-data",
+        );
+        of_type("no boundary", "multipart/form-data", boundary);
+        of_type(
+            "an empty one",
+            "multipart/form-data; boundary=\"\"",
+            boundary,
+        );
+        of_type(
+            "an open quote",
+            "multipart/form-data; boundary=\"b",
+            boundary,
+        );
+        let longest = format!("multipart/form-data; boundary={}", "b".repeat(70));
+        of_type(
+            "70 characters",
+            &longest,
+            "no part begins with the boundary",
+        );
+        of_type("71 characters", &format!("{longest}b"), boundary);
+        let of_body = |rule, body: &[u8], error| check(rule, (TYPE, body), Err(error));
+        of_body("empty", b"", "no part begins with the boundary");
+        of_body(
+            "another boundary",
+            b"--c\r\n",
+            "no part begins with the boundary",
+        );
+        of_body(
+            "no closing one",
+            b"--b\r\nA: b\r\n\r\n1",
+            "the body ends in part 1, before the closing boundary",
+        );
+        of_body(
+            "a longer boundary",
+            b"--bb\r\n",
+            "neither a line break nor `--` after the boundary at byte 0",
+        );
+        of_body(
+            "no head",
+            b"--b\r\n\r\n1\r\n--b--",
+            "part 1 has no Content-Disposition with a name",
+        );
+        let not_lines = "the head of part 1 is not lines of `name: value`";
+        of_body("no blank line", b"--b\r\n1\r\n--b--", not_lines);
+        of_body("no line at all", b"--b\r\n--b--", not_lines);
+        of_body("no colon", &part("a", ""), not_lines);
+        of_body(
+            "a head in latin-1",
+            b"--b\r\nA: \xe9\r\n\r\n\r\n--b--",
+            not_lines,
+        );
+        let no_name = "part 1 has no Content-Disposition with a name";
+        of_body(
+            "no name",
+            &part("Content-Disposition: form-data", ""),
+            no_name,
+        );
+        of_body(
+            "an attachment",
+            &part("Content-Disposition: attachment; name=a", ""),
+            no_name,
+        );
+    }
+
+    #[test]
+    fn parts_and_heads_are_bounded() {
+        let parts = |count: usize| {
+            let one = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n";
+            format!("{}--b--", one.repeat(count)).into_bytes()
+        };
+        check("16 parts", (TYPE, &parts(16)), Ok(&[["a", "", "", ""]; 16]));
+        check("17", (TYPE, &parts(17)), Err("more than 16 parts"));
+        let head = |bytes: usize| {
+            let named = "Content-Disposition: form-data; name=a\r\nX: ";
+            part(&format!("{named}{}", "x".repeat(bytes - named.len())), "")
+        };
+        assert!(multipart(TYPE, &head(8_190)).is_ok());
+        let over = "the head of part 1 is over 8192 bytes";
+        check("a long head", (TYPE, &head(8_200)), Err(over));
+    }
+}

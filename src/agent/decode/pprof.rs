@@ -293,3 +293,354 @@ impl Profile {
 fn room<T>(list: &Vec<T>) -> usize {
     list.capacity() * size_of::<T>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::decode::made::{Made, bytes, int, made, varint};
+    use std::io::Write;
+
+    const CPU: &[(&str, &str)] = &[("cpu-time", "nanoseconds"), ("cpu-samples", "count")];
+
+    fn two_samples() -> Vec<u8> {
+        let labels = &[("thread name", "api-0"), ("span id", "#7")];
+        let leaf = Made {
+            stack: &["main:3", "work:9"],
+            values: &[20, 2],
+            labels,
+        };
+        let other = Made {
+            stack: &["main:4"],
+            values: &[-1, 1],
+            labels: &[],
+        };
+        made(CPU, &[leaf, other])
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        ruzstd::encoding::compress_to_vec(bytes, level)
+    }
+
+    /// Every sample as `function:line < caller:line = values labels`.
+    fn shown(profile: &Profile) -> Vec<String> {
+        let frame = |place: &u32| {
+            let lines = profile.lines_of(&profile.locations[*place as usize]);
+            let line = |line: &Line| {
+                let function = profile.functions[line.function as usize];
+                format!("{}:{}", profile.text(function.name), line.line)
+            };
+            lines.iter().map(line).collect::<Vec<_>>().join("+")
+        };
+        let sample = |sample: Sample<'_>| {
+            let stack: Vec<String> = sample.stack.iter().map(frame).collect();
+            let label = |label: &Label| {
+                let (key, text) = (profile.text(label.key), profile.text(label.text));
+                format!(" {key}={text}{}", label.number)
+            };
+            let labels: String = sample.labels.iter().map(label).collect();
+            format!("{} = {:?}{labels}", stack.join(" < "), sample.values)
+        };
+        profile.samples().map(sample).collect()
+    }
+
+    #[track_caller]
+    fn check(rule: &str, bytes: &[u8], expected: Result<&[&str], &str>) {
+        let read = pprof(bytes).map(|profile| shown(&profile));
+        let expected = expected.map(|samples| samples.iter().map(ToString::to_string).collect());
+        assert_eq!(
+            read.map_err(|e| e.to_string()),
+            expected.map_err(String::from),
+            "{rule}"
+        );
+    }
+
+    const TWO: Result<&[&str], &str> = Ok(&[
+        "work:9 < main:3 = [20, 2] thread name=api-00 span id=7",
+        "main:4 = [-1, 1]",
+    ]);
+
+    #[test]
+    fn a_profile_is_read_raw_and_packed() {
+        let raw = two_samples();
+        check("raw", &raw, TWO);
+        check("gzip", &gzip(&raw), TWO);
+        check("zstd", &zstd(&raw), TWO);
+        let (begin, end) = raw.split_at(raw.len() / 2);
+        check("two members", &[gzip(begin), gzip(end)].concat(), TWO);
+        let skipped = [
+            b"\x5f\x2a\x4d\x18\x03\x00\x00\x00abc",
+            &*zstd(begin),
+            &zstd(end),
+        ]
+        .concat();
+        check("frames, one of them skipped", &skipped, TWO);
+        let profile = pprof(&raw).unwrap();
+        let types = profile
+            .sample_types
+            .iter()
+            .map(|t| (profile.text(t.name), profile.text(t.unit)));
+        assert!(types.eq(CPU.iter().copied()));
+        assert_eq!(profile.text(profile.functions[0].file), "work.rs");
+        assert!(profile.bytes() < 2 * raw.len() + size_of::<Profile>() + 200);
+    }
+
+    #[test]
+    fn no_beginning_of_a_profile_is_one() {
+        for whole in [two_samples(), gzip(&two_samples()), zstd(&two_samples())] {
+            for end in 0..whole.len() {
+                assert!(pprof(&whole[..end]).is_err(), "{end} of {}", whole.len());
+            }
+            assert!(
+                pprof(&[&*whole, b"\x0f"].concat()).is_err(),
+                "and with more"
+            );
+        }
+    }
+
+    /// One sample type `a`, one function `f` with id 9, and whatever else.
+    fn with(more: &[Vec<u8>]) -> Vec<u8> {
+        let texts = ["", "a", "f"].map(|text| bytes(6, text.as_bytes()));
+        let function = bytes(5, &[int(1, 9), int(2, 2)].concat());
+        [
+            &texts.concat(),
+            &bytes(1, &int(1, 1)),
+            &function,
+            &*more.concat(),
+        ]
+        .concat()
+    }
+
+    fn location(id: i64, more: &[u8]) -> Vec<u8> {
+        bytes(4, &[&*int(1, id), more].concat())
+    }
+
+    #[test]
+    fn each_field_may_come_in_every_form_that_protobuf_knows() {
+        let line = |line| bytes(4, &[int(1, 9), int(2, line)].concat());
+        let inlined = location(u32::MAX.into(), &[line(1), line(2), int(3, 64)].concat());
+        let sample = |ids: Vec<u8>| bytes(2, &[ids, int(2, 5)].concat());
+        let id = varint(u32::MAX.into());
+        let packed = sample(bytes(1, &[&*id, &id].concat()));
+        let twice: &[&str] = &["f:1+f:2 < f:1+f:2 = [5]"];
+        check(
+            "packed",
+            &with(&[inlined.clone(), packed.clone()]),
+            Ok(twice),
+        );
+        let one_by_one = sample([int(1, u32::MAX.into()), int(1, u32::MAX.into())].concat());
+        check(
+            "one by one",
+            &with(&[inlined.clone(), one_by_one]),
+            Ok(twice),
+        );
+        check(
+            "samples before locations",
+            &with(&[packed.clone(), inlined.clone()]),
+            Ok(twice),
+        );
+        let unknown = [
+            int(99, -1),
+            bytes(98, b"x"),
+            b"\xb9\x06ABCDEFGH\xbd\x06ABCD".to_vec(),
+        ]
+        .concat();
+        check(
+            "unknown fields",
+            &with(&[packed, unknown, inlined]),
+            Ok(twice),
+        );
+        let empty: &[&str] = &[" = [5]"];
+        check("no stack", &with(&[sample(Vec::new())]), Ok(empty));
+        check("no sample", &with(&[]), Ok(&[]));
+        let more = [
+            int(9, 7),
+            int(10, 8),
+            int(12, 9),
+            bytes(13, &[1, 2]),
+            int(14, 1),
+            bytes(11, &int(1, 1)),
+        ]
+        .concat();
+        let read = pprof(&with(&[more])).unwrap();
+        assert_eq!(
+            (read.time_nanos, read.duration_nanos, read.period),
+            (7, 8, 9)
+        );
+        assert_eq!(
+            (&read.comments[..], read.default_sample_type),
+            (&[1, 2][..], 1)
+        );
+        assert_eq!(read.period_type, ValueType { name: 1, unit: 0 });
+        let mapping = bytes(3, &[int(1, 3), int(5, 1), int(6, 2)].concat());
+        let mapped = [
+            location(1, &int(2, 3)),
+            location(2, &int(2, 4)),
+            location(3, &int(5, 1)),
+        ]
+        .concat();
+        let read = pprof(&with(&[mapped, mapping])).unwrap();
+        assert_eq!(
+            read.mappings,
+            [Mapping {
+                file: 1,
+                build_id: 2
+            }]
+        );
+        let mappings: Vec<_> = read
+            .locations
+            .iter()
+            .map(|l| (l.mapping, l.folded))
+            .collect();
+        assert_eq!(mappings, [(Some(0), false), (None, false), (None, true)]);
+        assert_eq!(read.unmapped, 1);
+        let mismatched = [
+            bytes(2, &int(1, 1)),
+            bytes(2, &bytes(2, &[1, 2])),
+            sample(Vec::new()),
+        ]
+        .concat();
+        let read = pprof(&with(&[mismatched, location(1, &[])])).unwrap();
+        assert_eq!(
+            (read.mismatched, shown(&read)),
+            (2, vec![" = [5]".to_string()])
+        );
+    }
+
+    #[test]
+    fn what_is_not_in_order_is_named() {
+        let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
+        check("empty", b"", Err("empty"));
+        check("a text", b"hello", Err("Profile ends inside a field"));
+        check(
+            "no text table",
+            &bytes(1, &int(1, 1)),
+            Err("ValueType names string 1, which is not in the table"),
+        );
+        check(
+            "a first text",
+            &bytes(6, b"a"),
+            Err("string_table[0] is not empty"),
+        );
+        more(
+            "a text that is not there",
+            bytes(5, &[int(1, 1), int(2, 3)].concat()),
+            "Function names string 3, which is not in the table",
+        );
+        more(
+            "a negative text",
+            bytes(13, &varint(u64::MAX)),
+            "Profile names string -1, which is not in the table",
+        );
+        more(
+            "of a label",
+            bytes(2, &[bytes(3, &int(4, 3)), int(2, 1)].concat()),
+            "Label names string 3, which is not in the table",
+        );
+        more(
+            "of a mapping",
+            bytes(3, &[int(1, 1), int(5, 7)].concat()),
+            "Mapping names string 7, which is not in the table",
+        );
+        more(
+            "an id twice",
+            bytes(5, &int(1, 9)),
+            "Function 9 stands there twice",
+        );
+        more("no id", location(0, b""), "Location has the id 0");
+        more(
+            "no such location",
+            bytes(2, &[int(1, 1), int(2, 1)].concat()),
+            "Sample names Location 1, which is not there",
+        );
+        more(
+            "no such function",
+            location(1, &bytes(4, &int(1, 8))),
+            "Line names Function 8, which is not there",
+        );
+        more(
+            "a line without function",
+            location(1, &bytes(4, b"")),
+            "Line names Function 0, which is not there",
+        );
+        more(
+            "a number for a message",
+            int(2, 1),
+            "field 2 of Profile has another wire type",
+        );
+        more(
+            "a message for a number",
+            bytes(9, b"a"),
+            "field 9 of Profile has another wire type",
+        );
+        more(
+            "fixed for packed",
+            bytes(2, b"\x0d1234"),
+            "field 1 of Sample has another wire type",
+        );
+        more(
+            "a group",
+            b"\x0b".to_vec(),
+            "no field of Profile has the key 11",
+        );
+        more(
+            "field 0",
+            b"\x00\x00".to_vec(),
+            "no field of Profile has the key 0",
+        );
+        more(
+            "a long number",
+            [b"\x48".to_vec(), vec![0xff; 10]].concat(),
+            "a number over 64 bits in Profile",
+        );
+        more(
+            "an endless number",
+            [b"\x48".to_vec(), vec![0x80; 11]].concat(),
+            "a number over 64 bits in Profile",
+        );
+        more(
+            "2^64",
+            [b"\x48".to_vec(), vec![0x80; 9], vec![2]].concat(),
+            "a number over 64 bits in Profile",
+        );
+        more(
+            "a number torn in a list",
+            bytes(2, &bytes(1, &[0x80])),
+            "Sample ends inside a field",
+        );
+    }
+
+    #[test]
+    fn hostile_lengths_are_not_believed() {
+        let torn = "Profile ends inside a field";
+        for length in [7, u64::from(u32::MAX), u64::MAX] {
+            check(
+                "a declared length",
+                &[&*varint(2 << 3 | 2), &varint(length), b"abc"].concat(),
+                Err(torn),
+            );
+        }
+        let types: Vec<Vec<u8>> = vec![bytes(1, &int(1, 1)); 255];
+        assert!(pprof(&with(&types)).is_ok());
+        let over: Vec<Vec<u8>> = vec![bytes(1, &int(1, 1)); 256];
+        check("types", &with(&over), Err("more than 256 sample types"));
+        let over = "over 67108864 bytes once it is unpacked";
+        let bomb = vec![0; UNPACKED_BYTES_MAX + 1];
+        check("a gzip bomb", &gzip(&bomb), Err(over));
+        check("a zstd bomb", &zstd(&bomb), Err(over));
+        check("as large, raw", &bomb, Err(over));
+        let small = zstd(&bomb[..1 << 20]);
+        check("many small bombs", &small.repeat(65), Err(over));
+        let window = b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00";
+        assert!(pprof(window).unwrap_err().to_string().starts_with("zstd: "));
+        let many = vec![1; (UNPACKED_BYTES_MAX / 4) + 10];
+        let stack = with(&[location(1, b""), bytes(2, &bytes(1, &many))]);
+        check("a byte that becomes four", &stack, Err(over));
+    }
+}

@@ -151,3 +151,120 @@ fn time(field: &'static str, text: &str) -> Result<u64, ProfileEventError> {
         ProfileEventError::Time(field, text[..shown].to_string())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::decode::made::EVENT;
+
+    const TIMES: &str = r#""start":"2026-11-22T10:48:21Z","end":"2026-11-22T12:48:22.5+02:00""#;
+
+    #[track_caller]
+    fn check(rule: &str, event: &str, expected: Result<ProfileEvent, &str>) {
+        let read = profile_event(event.as_bytes()).map_err(|error| error.to_string());
+        assert_eq!(read, expected.map_err(String::from), "{rule}");
+        for end in 0..event.trim_end().len() {
+            assert!(
+                profile_event(&event.as_bytes()[..end]).is_err(),
+                "{rule}: {end}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_is_read() {
+        let pair = |(key, value): (&str, &str)| (key.to_string(), value.to_string());
+        let tags = [
+            ("service", "web"),
+            ("env", "dev"),
+            ("version", "1.0"),
+            ("language", "native"),
+            ("host", "h"),
+            ("process_id", "7"),
+        ];
+        let whole = ProfileEvent {
+            attachments: vec!["profile.pprof".to_string()],
+            tags: tags.map(pair).to_vec(),
+            start_unix_us: 1_795_344_501_237_265,
+            end_unix_us: 1_795_344_505_975_857,
+            family: "native".to_string(),
+            version: "4".to_string(),
+            endpoints: vec![("GET /b".to_string(), 5), ("GET /a".to_string(), 2)],
+            left_out: 0,
+        };
+        check("all", EVENT, Ok(whole));
+        let times = ProfileEvent {
+            start_unix_us: 1_795_344_501_000_000,
+            end_unix_us: 1_795_344_502_500_000,
+            ..ProfileEvent::default()
+        };
+        check("times alone", &format!("{{{TIMES}}}"), Ok(times.clone()));
+        let null = format!(r#"{{{TIMES},"endpoint_counts":null,"internal":{{"a":[1]}}}}"#);
+        check("null, and what is not known", &null, Ok(times.clone()));
+        let odd = format!(r#"{{{TIMES},"tags_profiler":" a:b:c ,,d,"}}"#);
+        let tags = [("a", "b:c"), ("d", "")].map(pair).to_vec();
+        check("odd tags", &odd, Ok(ProfileEvent { tags, ..times }));
+    }
+
+    #[test]
+    fn what_is_not_in_order_is_named() {
+        let at = |start: &str| format!(r#"{{"start":"{start}","end":"2026-11-22T10:48:22Z"}}"#);
+        let refused = |rule, start: &str| {
+            check(
+                rule,
+                &at(start),
+                Err(&format!("start {start:?} is no RFC 3339 time")),
+            );
+        };
+        refused("a word", "yesterday");
+        refused("no zone", "2026-11-22T10:48:21");
+        refused("ten digits", "2026-11-22T10:48:21.0123456789Z");
+        refused("a comma", "2026-11-22T10:48:21,5Z");
+        refused("unicode", "2026-11-22T10:48:21\u{e9}\u{e9}Z");
+        assert!(profile_event(at("2026-11-22T10:48:21.123456789Z").as_bytes()).is_ok());
+        let starts = |event: &str, expected: &str| {
+            let error = profile_event(event.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        };
+        starts("", "not the JSON expected: EOF");
+        starts("[]", "not the JSON expected: ");
+        starts(
+            r#"{"end":"2026-11-22T10:48:22Z"}"#,
+            "not the JSON expected: missing field `start`",
+        );
+        starts(
+            &format!(r#"{{{TIMES},"endpoint_counts":{{"a":-1}}}}"#),
+            "not the JSON expected: invalid value",
+        );
+        let named = |count: usize| {
+            format!(
+                r#"{{{TIMES},"attachments":[{}"a"]}}"#,
+                "\"a\",".repeat(count - 1)
+            )
+        };
+        assert!(profile_event(named(64).as_bytes()).is_ok());
+        starts(&named(65), "65 attachments named, at most 64 are read");
+        let long = |bytes: usize| format!("{{{TIMES}}}{}", " ".repeat(bytes - TIMES.len() - 2));
+        assert!(profile_event(long(1 << 20).as_bytes()).is_ok());
+        starts(
+            &long((1 << 20) + 1),
+            "1048577 bytes, at most 1048576 are read",
+        );
+    }
+
+    #[test]
+    fn tags_and_endpoints_are_bounded() {
+        let tags = "a:b,".repeat(1_001);
+        let counts: Vec<String> = (0..1_002).map(|at| format!("\"{at}\":{at}")).collect();
+        let event = format!(
+            r#"{{{TIMES},"tags_profiler":"{tags}","endpoint_counts":{{{}}}}}"#,
+            counts.join(",")
+        );
+        let read = profile_event(event.as_bytes()).unwrap();
+        assert_eq!(
+            (read.tags.len(), read.endpoints.len(), read.left_out),
+            (1_000, 1_000, 3)
+        );
+        assert_eq!(read.endpoints[0], ("1001".to_string(), 1_001));
+    }
+}
