@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::asking::Agent;
 use super::page::{self, Views};
+use super::profile_api;
 use super::trace_id::parse_trace_id;
 use super::view::{Query, Which};
 use crate::server::{Method, Reply, Request};
@@ -77,6 +78,8 @@ fn api(agent: &Agent, request: &Request) -> Reply {
         "/api/errors" => shown(&agent.errors()),
         "/api/payloads" => shown(&agent.payloads(&query)),
         "/api/counts" => shown(&agent.counts()),
+        "/api/profiles" => shown(&agent.profiles()),
+        path if path.starts_with("/api/profiles/") => profile_api::answer(agent, request),
         path => {
             let id = path.strip_prefix("/api/traces/").and_then(parse_trace_id);
             match id.and_then(|id| agent.whole_trace(id)) {
@@ -103,16 +106,16 @@ fn query(request: &Request) -> Query {
 }
 
 /// A search is typed by a person; what is longer is no search.
-fn short(mut text: String) -> String {
+pub(super) fn short(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(QUERY_BYTES_MAX));
     text
 }
 
-fn shown(value: &impl Serialize) -> Reply {
+pub(super) fn shown(value: &impl Serialize) -> Reply {
     Reply::json(200, value)
 }
 
-fn problem(status: u16, text: &str) -> Reply {
+pub(super) fn problem(status: u16, text: &str) -> Reply {
     Reply::json(status, &json!({ "error": text }))
 }
 

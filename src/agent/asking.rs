@@ -12,7 +12,8 @@ use super::page::{Settings, Views};
 use super::raw::{mark_held, raw_page};
 use super::store::{Arrival, Reader, Store};
 use super::view::{
-    ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, RawPage, Trace, Traces, Which,
+    ErrorGroup, Flame, Logs, Metrics, Overview, PayloadRow, ProfileQuery, Profiles, Query, RawPage,
+    Trace, Traces, Which,
 };
 use crate::clock::Clock;
 use crate::worker::{AskError, Handle};
@@ -110,6 +111,11 @@ impl Agent {
         self.inner.store.trace(id, Reader::Api)
     }
 
+    /// An attachment of an upload of profiles, as it came.
+    pub(super) fn attachment(&self, upload: u64, name: &str) -> Option<Vec<u8>> {
+        self.inner.store.attachment(upload, name)
+    }
+
     fn now_unix_us(&self) -> u64 {
         self.inner.clock.unix_ns() / 1_000
     }
@@ -165,6 +171,14 @@ impl Views for Agent {
 
     fn payloads(&self, query: &Query) -> Vec<PayloadRow> {
         self.inner.store.list_payloads(query)
+    }
+
+    fn profiles(&self) -> Profiles {
+        self.inner.store.list_profiles()
+    }
+
+    fn flame(&self, query: &ProfileQuery) -> Option<Flame> {
+        self.inner.store.flame(query)
     }
 
     fn settings(&self) -> Settings {

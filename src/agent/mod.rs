@@ -5,7 +5,8 @@
 //!
 //! Taken in: `/info` and `/v0.3`, `/v0.4`, `/v0.5/traces` of the Agent's trace API over HTTP,
 //! DogStatsD v1.0 to 1.6 over UDP and Unix datagrams, log files by Datadog's reserved attributes,
-//! Prometheus text 0.0.4 and OpenMetrics 1.0 by scraping.
+//! Prometheus text 0.0.4 and OpenMetrics 1.0 by scraping, and profiles in pprof's format as `/profiling/v1/input` takes
+//! them.
 //!
 //! ```
 //! use std::net::UdpSocket;
@@ -41,6 +42,7 @@ mod listener;
 mod metric_view;
 mod options;
 pub mod page;
+mod profile_api;
 mod profile_view;
 mod queue;
 mod raw;

@@ -16,12 +16,12 @@ pub use super::profile_view::{
 };
 pub use super::raw_view::{ExemplarRow, RawPage};
 
-/// One way in: traces, DogStatsD, Prometheus, logs.
+/// One way in: traces, DogStatsD, Prometheus, logs, profiles.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Pipeline {
-    /// `traces`, `dogstatsd`, `prometheus`, `logs`.
+    /// `traces`, `dogstatsd`, `prometheus`, `logs`, `profiles`.
     pub name: &'static str,
-    /// What one point is: `spans`, `samples`, `series`, `lines`.
+    /// What one point is: `spans`, `samples` (also of profiles), `series`, `lines`.
     pub unit: &'static str,
     /// HTTP bodies, datagrams, scrapes or reads that arrived.
     pub payloads: u64,
@@ -92,7 +92,7 @@ pub struct Overview {
     pub now_unix_us: u64,
     /// When the agent started.
     pub started_unix_us: u64,
-    /// Always four, in the order of [`Pipeline::name`]'s list.
+    /// Always five, in the order of [`Pipeline::name`]'s list.
     pub pipelines: Vec<Pipeline>,
     /// Busiest first.
     pub services: Vec<Service>,
@@ -115,6 +115,8 @@ pub struct Rail {
     pub logs: u64,
     /// Issues held, those that Error Tracking would ignore left out.
     pub errors: u64,
+    /// Uploads of profiles held.
+    pub profiles: u64,
     /// Payloads that could not be decoded, or asked for something that is not there.
     pub payload_findings: u64,
 }
@@ -224,6 +226,8 @@ pub struct Trace {
     pub logs: Vec<LogRow>,
     /// Older ones that were left out for these bounds.
     pub logs_left_out: u64,
+    /// Samples of all uploads held whose local root span is one of this trace's spans.
+    pub profile_samples: u64,
 }
 
 /// One log line.

@@ -29,3 +29,5 @@ pub use pool::{Guard, Options, Serve, StartError, Stats, Stopped, Watch, Workers
 pub use reply::Reply;
 pub use request::{BodyError, Method, Request};
 pub use router::{Found, Params, Router};
+
+pub(crate) use request::percent_decode;

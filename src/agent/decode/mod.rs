@@ -6,7 +6,8 @@
 //!
 //! Read here: Datadog trace payloads v0.3, v0.4 (msgpack or JSON) and v0.5, the DogStatsD datagram
 //! protocol v1.0 to 1.6, the Prometheus text format
-//! 0.0.4 and OpenMetrics 1.0, and JSON log lines by Datadog's reserved attributes.
+//! 0.0.4 and OpenMetrics 1.0, JSON log lines by Datadog's reserved attributes, and uploads of profiles: multipart
+//! bodies, their `event.json`, and pprof, as it is or packed with gzip or zstd.
 //!
 //! ```
 //! use testapi::agent::decode::{Kind, Message, Values, datagram};
@@ -29,8 +30,17 @@ mod line_error;
 mod log_line;
 mod message;
 mod msgpack;
+mod multipart;
+mod pprof;
+mod pprof_tables;
+mod profile_event;
+mod protobuf;
 mod span;
 mod traces;
+mod unpack;
+
+#[cfg(test)]
+pub(super) mod made;
 
 pub use dogstatsd::datagram;
 pub use exposition::{
@@ -40,6 +50,12 @@ pub use line_error::LineError;
 pub use log_line::{LogLine, Status, log_line, log_summary};
 pub use message::{CheckStatus, Event, Kind, Message, Metric, ServiceCheck, Values};
 pub use msgpack::DecodeError;
+pub use multipart::{MultipartError, Part, multipart};
+pub use pprof::{
+    Function, Label, Line as SourceLine, Location, Mapping, PprofError, Profile,
+    Sample as ProfileSample, ValueType, pprof,
+};
+pub use profile_event::{ProfileEvent, ProfileEventError, profile_event};
 pub use span::Span;
 pub use traces::{traces_json, traces_v04, traces_v05};
 

@@ -3,7 +3,7 @@
 //! Invariant: pure; nothing is fetched, kept or changed, and any text gives a bounded list. Every rule stands in
 //! one table with the public source that it comes from.
 //!
-//! Read here: a scraped page, in Prometheus text format 0.0.4 or OpenMetrics 1.0.
+//! Read here: a scraped page, in Prometheus text format 0.0.4 or OpenMetrics 1.0, and an upload of profiles.
 //!
 //! ```
 //! use testapi::agent::decode::Format;
@@ -21,7 +21,9 @@ mod families;
 mod finding;
 mod histogram;
 mod names;
+mod profile;
 mod rules;
 
 pub use exposition::{Page, lint_exposition};
 pub use finding::{Finding, Findings, Weight};
+pub use profile::{ProfileUpload, lint_profile};

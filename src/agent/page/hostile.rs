@@ -150,6 +150,7 @@ impl Views for Hostile {
             spans: vec![span],
             logs: vec![log_row()],
             logs_left_out: u64::MAX,
+            profile_samples: u64::MAX,
         })
     }
 
@@ -288,6 +289,14 @@ impl Views for Hostile {
             error: h(),
             ..PayloadRow::default()
         }]
+    }
+
+    fn profiles(&self) -> Profiles {
+        Profiles::default()
+    }
+
+    fn flame(&self, _: &ProfileQuery) -> Option<Flame> {
+        None
     }
 
     fn settings(&self) -> Settings {

@@ -23,6 +23,8 @@
 //!     fn logs(&self, _: &Query) -> Logs { Logs::default() }
 //!     fn errors(&self) -> Vec<ErrorGroup> { Vec::new() }
 //!     fn payloads(&self, _: &Query) -> Vec<PayloadRow> { Vec::new() }
+//!     fn profiles(&self) -> Profiles { Profiles::default() }
+//!     fn flame(&self, _: &ProfileQuery) -> Option<Flame> { None }
 //!     fn settings(&self) -> Settings { Settings::default() }
 //! }
 //! let mut seen = Vec::new();

@@ -1,7 +1,8 @@
 //! Where the pages take their values from.
 
 use crate::agent::view::{
-    ErrorGroup, Logs, Metrics, Overview, PayloadRow, Query, RawPage, Trace, Traces, Which,
+    ErrorGroup, Flame, Logs, Metrics, Overview, PayloadRow, ProfileQuery, Profiles, Query, RawPage,
+    Trace, Traces, Which,
 };
 
 /// Gives each page its values, as they stand now.
@@ -24,6 +25,10 @@ pub trait Views: Send + Sync {
     fn errors(&self) -> Vec<ErrorGroup>;
     /// The newest payloads that match, newest first.
     fn payloads(&self, query: &Query) -> Vec<PayloadRow>;
+    /// Every upload of profiles that is held.
+    fn profiles(&self) -> Profiles;
+    /// The samples that are asked for, as a flame graph; nothing where an upload that is named is not held.
+    fn flame(&self, query: &ProfileQuery) -> Option<Flame>;
     /// Where the agent listens and reads.
     fn settings(&self) -> Settings;
 }

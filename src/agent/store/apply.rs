@@ -12,6 +12,8 @@ use super::logs::Logs;
 use super::metrics::Metrics;
 use super::pages::{Pages, Scraped, Told};
 use super::payloads::{Brought, Payloads, Way};
+use super::profile::Upload;
+use super::profiles::Profiles;
 use super::traces::{Came, Traces};
 use crate::agent::decode::{Chunks, Format, datagram_lines, exposition_as, lossy};
 use crate::agent::view::PayloadRow;
@@ -54,6 +56,11 @@ pub(crate) enum Cargo {
         status: u16,
         page: Result<Scraped, String>,
     },
+    /// An upload of profiles that was decoded and answered; its row lacks what the store finds.
+    Profiles {
+        upload: Box<Upload>,
+        row: Box<PayloadRow>,
+    },
     /// A payload that was refused.
     Refused {
         way: Option<Way>,
@@ -71,6 +78,7 @@ impl Cargo {
             Cargo::Datagram { bytes, .. } => (Some(Way::Dogstatsd), lines(bytes)),
             Cargo::Lines { bytes, .. } => (Some(Way::Logs), lines(bytes)),
             Cargo::Scrape { .. } => (Some(Way::Prometheus), 1),
+            Cargo::Profiles { upload, .. } => (Some(Way::Profiles), upload.row.samples),
             Cargo::Refused { way, .. } => (*way, 0),
         }
     }
@@ -84,6 +92,7 @@ impl Cargo {
             }
             Cargo::Datagram { bytes, .. } | Cargo::Lines { bytes, .. } => bytes.capacity(),
             Cargo::Scrape { page, .. } => page.as_ref().map_or(0, |page| page.bytes.capacity()),
+            Cargo::Profiles { upload, .. } => upload.bytes() + 512,
             Cargo::Refused { .. } => 512,
         }
     }
@@ -96,10 +105,11 @@ pub(crate) struct Store {
     pub(super) metrics: Mutex<Metrics>,
     pub(super) pages: Mutex<Pages>,
     pub(super) logs: Mutex<Logs>,
+    pub(super) profiles: Mutex<Profiles>,
     pub(super) errors: Mutex<Errors>,
     pub(super) payloads: Mutex<Payloads>,
     /// Points that the full queue turned away, by pipeline.
-    pub(super) dropped: [AtomicU64; 4],
+    pub(super) dropped: [AtomicU64; Way::ALL.len()],
 }
 
 /// Fills the store; runs on the `agent-store` thread.
@@ -147,6 +157,7 @@ impl Store {
             metrics: Mutex::new(Metrics::of(limits, namespace)),
             pages: Mutex::default(),
             logs: Mutex::new(Logs::new(bounds.logs_bytes_max)),
+            profiles: Mutex::new(Profiles::new(bounds.profiles_bytes_max)),
             errors: Mutex::new(Errors::new(bounds.error_groups_max)),
             payloads: Mutex::new(Payloads::new(bounds.payload_rows_max)),
             dropped: Default::default(),
@@ -194,6 +205,11 @@ impl Store {
                 errors = u64::from(!self.scrape(&url, page, &mut row));
                 Some(Way::Prometheus)
             }
+            Cargo::Profiles { upload, row: given } => {
+                row = *given;
+                self.profiles(*upload, &mut row);
+                Some(Way::Profiles)
+            }
             Cargo::Refused { way, row: given } => {
                 row = *given;
                 errors = 1;
@@ -220,6 +236,14 @@ impl Store {
             }
         }
         row.points = chunks.spans;
+    }
+
+    fn profiles(&self, upload: Upload, row: &mut PayloadRow) {
+        row.points = upload.row.samples;
+        row.error = upload.row.findings.first().cloned().unwrap_or_default();
+        if let Some(over) = locked(&self.profiles).take(upload) {
+            row.error = over;
+        }
     }
 
     fn datagram(&self, bytes: &[u8], mut row: PayloadRow) {

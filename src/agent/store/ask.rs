@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::apply::{Store, locked};
+use super::flame::flame;
 use super::log_row::Reader;
 use super::pages::Held;
 use super::payloads::Way;
-use super::traces::open;
+use super::traces::{open, span_ids};
 use crate::agent::view::{self, PayloadRow, Query, Which};
 
 impl Store {
@@ -21,6 +22,7 @@ impl Store {
         let mut trace = open(row, &chunks);
         let held = locked(&self.logs).held();
         (trace.logs, trace.logs_left_out) = held.of_trace(id, reader);
+        trace.profile_samples = locked(&self.profiles).samples_of(&span_ids(&chunks));
         Some(trace)
     }
 
@@ -64,6 +66,36 @@ impl Store {
         locked(&self.payloads).list(query)
     }
 
+    pub(crate) fn list_profiles(&self) -> view::Profiles {
+        locked(&self.profiles).list()
+    }
+
+    /// One attachment of an upload, as it came.
+    pub(crate) fn attachment(&self, upload: u64, name: &str) -> Option<Vec<u8>> {
+        let upload = locked(&self.profiles).get(upload)?;
+        upload.attachment(name).map(<[u8]>::to_vec)
+    }
+
+    /// Nothing where an upload that is named is not held.
+    pub(crate) fn flame(&self, query: &view::ProfileQuery) -> Option<view::Flame> {
+        let asked = locked(&self.profiles).asked(query)?;
+        let spans = (query.trace != 0).then(|| self.span_ids(query.trace));
+        let mut flame = flame(&asked, query, spans.as_ref());
+        let root = |share: &view::TraceShare| share.root_span_id.parse().ok();
+        let roots: HashSet<u64> = flame.traces.iter().filter_map(root).collect();
+        let traces = locked(&self.traces).of_entries(&roots);
+        for share in &mut flame.traces {
+            let found = root(share).and_then(|root| traces.get(&root));
+            share.trace_id = found.map(u64::to_string).unwrap_or_default();
+        }
+        Some(flame)
+    }
+
+    fn span_ids(&self, trace: u64) -> HashSet<u64> {
+        let held = locked(&self.traces).chunks(trace);
+        held.map_or_else(HashSet::new, |(_, chunks)| span_ids(&chunks))
+    }
+
     pub(crate) fn services(&self, now_unix_us: u64) -> Vec<view::Service> {
         locked(&self.traces).services(now_unix_us)
     }
@@ -96,6 +128,7 @@ impl Store {
             metrics: locked(&self.metrics).count(),
             logs: locked(&self.logs).count(),
             errors: locked(&self.errors).issues(),
+            profiles: locked(&self.profiles).held(),
             payload_findings: locked(&self.payloads).findings(),
         }
     }
@@ -107,6 +140,7 @@ impl Store {
             Way::Dogstatsd => samples,
             Way::Prometheus => series,
             Way::Logs => locked(&self.logs).evicted(),
+            Way::Profiles => locked(&self.profiles).evicted_samples(),
         };
         Way::ALL
             .map(|way| {

@@ -17,6 +17,8 @@ pub struct Bounds {
     pub set_members_max: usize,
     /// Values of one histogram, timing or distribution kept within 10 seconds.
     pub bucket_values_max: usize,
+    /// Bytes of profiles, decoded and as they came.
+    pub profiles_bytes_max: usize,
     /// Groups of errors.
     pub error_groups_max: usize,
 }
@@ -31,6 +33,7 @@ impl Default for Bounds {
             metrics_bytes_max: 32 << 20,
             set_members_max: 10_000,
             bucket_values_max: 10_000,
+            profiles_bytes_max: 32 << 20,
             error_groups_max: 500,
         }
     }

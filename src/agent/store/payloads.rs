@@ -1,4 +1,4 @@
-//! What arrived, one row a payload, and the counters of the four pipelines, which never forget.
+//! What arrived, one row a payload, and the counters of the pipelines, which never forget.
 
 use std::collections::VecDeque;
 
@@ -13,10 +13,17 @@ pub(crate) enum Way {
     Dogstatsd,
     Prometheus,
     Logs,
+    Profiles,
 }
 
 impl Way {
-    pub(crate) const ALL: [Way; 4] = [Way::Traces, Way::Dogstatsd, Way::Prometheus, Way::Logs];
+    pub(crate) const ALL: [Way; 5] = [
+        Way::Traces,
+        Way::Dogstatsd,
+        Way::Prometheus,
+        Way::Logs,
+        Way::Profiles,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -24,13 +31,14 @@ impl Way {
             Way::Dogstatsd => "dogstatsd",
             Way::Prometheus => "prometheus",
             Way::Logs => "logs",
+            Way::Profiles => "profiles",
         }
     }
 
     fn unit(self) -> &'static str {
         match self {
             Way::Traces => "spans",
-            Way::Dogstatsd => "samples",
+            Way::Dogstatsd | Way::Profiles => "samples",
             Way::Prometheus => "series",
             Way::Logs => "lines",
         }
@@ -65,7 +73,7 @@ pub(crate) struct Payloads {
     rows_max: usize,
     next_seq: u64,
     findings: u64,
-    ways: [Counters; 4],
+    ways: [Counters; Way::ALL.len()],
 }
 
 impl Payloads {

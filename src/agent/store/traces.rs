@@ -1,6 +1,6 @@
 //! Traces held in memory, as the bytes that came and a line about each.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::chunk::{Marks, finding, marks, representative};
 use super::errors::Errors;
@@ -31,8 +31,15 @@ struct Held {
     /// Without its ids.
     row: TraceRow,
     services: Vec<u32>,
-    /// Service and duration of each service-entry span.
-    entries: Vec<(u32, u64)>,
+    entries: Vec<Entry>,
+}
+
+/// A service-entry span.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    service: u32,
+    duration_ns: u64,
+    span_id: u64,
 }
 
 /// When a chunk came, and in which language its tracer is written, or empty.
@@ -88,7 +95,11 @@ impl Traces {
             self.services
                 .count(number, &counted(span, marks, came.time_unix_us, language));
             if marks.entry {
-                entries.push((number, positive(span.duration)));
+                entries.push(Entry {
+                    service: number,
+                    duration_ns: positive(span.duration),
+                    span_id: span.span_id,
+                });
             }
             if !numbers.contains(&number) {
                 numbers.push(number);
@@ -168,12 +179,12 @@ impl Traces {
 
     pub(crate) fn services(&self, now_unix_us: u64) -> Vec<view::Service> {
         let mut durations: Vec<Vec<u64>> = Vec::new();
-        for (number, duration) in self.held.values().flat_map(|held| &held.entries) {
-            let number = *number as usize;
+        for entry in self.held.values().flat_map(|held| &held.entries) {
+            let number = entry.service as usize;
             if durations.len() <= number {
                 durations.resize_with(number + 1, Vec::new);
             }
-            durations[number].push(*duration);
+            durations[number].push(entry.duration_ns);
         }
         self.services.list(durations, now_unix_us)
     }
@@ -223,11 +234,25 @@ impl Traces {
         })
     }
 
-    /// The chunks of a trace and its line: all that [`open`] needs, so that decoding it holds no lock.
+    /// Traces that these spans, which are the entries of their services, belong to.
+    pub(crate) fn of_entries(&self, span_ids: &HashSet<u64>) -> HashMap<u64, u64> {
+        let mut traces = HashMap::new();
+        for (id, held) in &self.held {
+            let entries = held.entries.iter().map(|entry| entry.span_id);
+            traces.extend(
+                entries
+                    .filter(|span_id| span_ids.contains(span_id))
+                    .map(|span_id| (span_id, *id)),
+            );
+        }
+        traces
+    }
+
     pub(crate) fn holds(&self, id: u64) -> bool {
         self.held.contains_key(&id)
     }
 
+    /// The chunks of a trace and its line: all that [`open`] needs, so that decoding it holds no lock.
     pub(crate) fn chunks(&self, id: u64) -> Option<(TraceRow, Vec<Box<[u8]>>)> {
         self.held
             .get(&id)
@@ -261,7 +286,7 @@ impl Held {
         let texts = [&row.service, &row.name, &row.resource, &row.status_code];
         let texts: usize = texts.iter().map(|text| text.capacity()).sum();
         let lists = self.chunks.capacity() * size_of::<Box<[u8]>>()
-            + self.entries.capacity() * size_of::<(u32, u64)>()
+            + self.entries.capacity() * size_of::<Entry>()
             + self.services.capacity() * size_of::<u32>();
         // The box, four texts and three lists, and each chunk.
         let pieces = (8 + self.chunks.len()) * PIECE_BYTES;
@@ -288,7 +313,15 @@ pub(crate) fn open(row: TraceRow, chunks: &[Box<[u8]>]) -> view::Trace {
         spans,
         logs: Vec::new(),
         logs_left_out: 0,
+        profile_samples: 0,
     }
+}
+
+/// Ids of all spans of a trace.
+pub(crate) fn span_ids(chunks: &[Box<[u8]>]) -> HashSet<u64> {
+    let decoded = chunks.iter().filter_map(|chunk| chunk_spans(chunk).ok());
+    let ids = decoded.flat_map(|spans| spans.iter().map(|span| span.span_id).collect::<Vec<_>>());
+    ids.collect()
 }
 
 fn describe(row: &mut TraceRow, span: &SpanRef<'_>, marks: &Marks<'_>) {
