@@ -221,6 +221,7 @@ fn title(pipeline: &str) -> &str {
         "dogstatsd" => "DogStatsD",
         "prometheus" => "Prometheus",
         "logs" => "Logs",
+        "profiles" => "Profiles",
         other => other,
     }
 }

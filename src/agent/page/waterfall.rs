@@ -36,6 +36,14 @@ pub(super) fn crumbs(trace: &Trace) -> String {
         esc(&row.trace_id),
         esc(short_id(&row.trace_id_hex))
     );
+    if trace.profile_samples > 0 {
+        html!(
+            out,
+            "<a class=\"chip\" href=\"/profiles/all?trace={}\">{}</a>",
+            pct(&row.trace_id),
+            piece::plural(trace.profile_samples, "profile sample")
+        );
+    }
     out
 }
 
