@@ -51,15 +51,15 @@ fn legend(out: &mut String, flame: &Flame) {
             html!(out, "<span><i class=\"swatch {class}\"></i>{words}</span>");
         }
     } else {
-        for (origin, part) in icicle::origins(flame) {
+        for (origin, sum) in icicle::origins(flame) {
             let (class, words) = (origin.class(), origin.words());
             html!(
                 out,
-                "<span><i class=\"swatch {class}\"></i>{words} <span class=\"fig\">{:.1}</span><span class=\"unit\"> %</span></span>",
-                part * 100.0
+                "<span><i class=\"swatch {class}\"></i>{words} <span class=\"fig\">{}</span><span class=\"unit\"> %</span></span>",
+                percent(sum, flame.root.total).digits
             );
         }
-        out.push_str("<span class=\"muted\">own share of each, callees left out</span>");
+        out.push_str("<span class=\"muted\">what each ran itself</span>");
     }
     out.push_str("</p>");
 }

@@ -3,7 +3,7 @@
 //! Each frame is a link that makes it as wide as the drawing. The policy of the page forbids inline
 //! styles, so places are SVG attributes, and a nested `svg` clips the text to its frame.
 
-use super::amount::{change, percent, share, worded};
+use super::amount::{change, percent, worded};
 use super::html::{esc, html};
 use super::look::{At, Look};
 use super::origin::{Origin, clipped, short, short_file};
@@ -19,7 +19,9 @@ const ROW_PX: usize = 20;
 /// Characters of a name in a tooltip.
 const NAME_CHARS_MAX: usize = 300;
 /// Characters that fit across a drawing of usual width; the frame clips what does not fit after all.
-const CHARS_ACROSS: f64 = 172.0;
+const CHARS_ACROSS: f64 = 160.0;
+/// Bold ones, of these.
+const BOLD: f64 = 0.88;
 
 /// A frame at its place.
 struct Placed<'a> {
@@ -203,10 +205,10 @@ impl Brush<'_> {
         } else {
             before_at
         };
+        let class = self.class(placed);
         html!(
             out,
-            "<a class=\"f {}{above}\" data-soft href=\"{link}{at}#flame\" data-key=\"at{at}\">",
-            self.class(placed)
+            "<a class=\"f {class}{above}\" data-soft href=\"{link}{at}#flame\" data-key=\"at{at}\">"
         );
         html!(
             out,
@@ -218,8 +220,10 @@ impl Brush<'_> {
         );
         self.tooltip(out, placed);
         out.push_str("</title><rect width=\"100%\" height=\"100%\" rx=\"2\"/>");
-        let room = (placed.width * CHARS_ACROSS) as usize;
-        if room > 2 {
+        let bold = class.contains("own") || class.contains("hit");
+        let across = CHARS_ACROSS * if bold { BOLD } else { 1.0 };
+        let room = (placed.width * across) as usize;
+        if room > 4 {
             html!(
                 out,
                 "<text x=\"5\" y=\"14\">{}</text>",
@@ -302,18 +306,183 @@ pub(super) fn place(node: &FlameNode) -> String {
     }
 }
 
-/// What each origin has of the sum, without callees.
-pub(super) fn origins(flame: &Flame) -> [(Origin, f64); 4] {
+/// What each origin has of the sum without callees, by the functions that are listed.
+pub(super) fn origins(flame: &Flame) -> [(Origin, i64); 4] {
     let mut sums = Origin::ALL.map(|origin| (origin, 0_i64));
-    let mut rest: Vec<&FlameNode> = flame.root.children.iter().collect();
-    while let Some(node) = rest.pop() {
-        let origin = Origin::of(&node.name, &node.file, &flame.row.service);
-        for (of, sum) in &mut sums {
-            if *of == origin {
-                *sum = sum.saturating_add(node.own.max(0));
-            }
+    for row in &flame.functions {
+        let origin = Origin::of(&row.name, &row.file, &flame.row.service);
+        for (_, sum) in sums.iter_mut().filter(|(of, _)| *of == origin) {
+            *sum = sum.saturating_add(row.own.max(0));
         }
-        rest.extend(&node.children);
     }
-    sums.map(|(origin, sum)| (origin, share(sum, flame.root.total)))
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, total: i64, children: Vec<FlameNode>) -> FlameNode {
+        FlameNode {
+            name: name.to_string(),
+            total,
+            children,
+            ..FlameNode::default()
+        }
+    }
+
+    fn tree() -> FlameNode {
+        let deep = node("b", 40, vec![node("c", 30, vec![node("a", 10, vec![])])]);
+        node(
+            "",
+            100,
+            vec![
+                node("a", 60, vec![deep, node("d", 20, vec![])]),
+                node("e", 40, vec![]),
+            ],
+        )
+    }
+
+    /// Rows from the top: names with the ends of each frame in percent.
+    fn shape(drawing: &Drawing<'_>) -> String {
+        let above = drawing.above.iter().map(|node| format!("^{}", node.name));
+        let rows = drawing.rows.iter().map(|row| {
+            let frames = row.iter().map(|placed| {
+                let (from, to) = (placed.x * 100.0, (placed.x + placed.width) * 100.0);
+                format!("{}{}:{from:.1}-{to:.1}", placed.node.name, At(&placed.at))
+            });
+            frames.collect::<Vec<_>>().join(" ")
+        });
+        above.chain(rows).collect::<Vec<_>>().join("|")
+    }
+
+    #[track_caller]
+    fn check(rule: &str, root: &FlameNode, at: &[u32], (rows, left_out): (&str, u64)) {
+        let drawing = Drawing::of(root, at, false);
+        assert_eq!(
+            (&*shape(&drawing), drawing.left_out),
+            (rows, left_out),
+            "{rule}"
+        );
+    }
+
+    #[test]
+    fn frames_have_their_places() {
+        let root = tree();
+        let whole = "::0.0-100.0|a0:0.0-60.0 e1:60.0-100.0|b0.0:0.0-40.0 d0.1:40.0-60.0|c0.0.0:0.0-30.0|a0.0.0.0:0.0-10.0";
+        check("nothing", &node("", 0, vec![]), &[], (":0.0-100.0", 0));
+        check(
+            "one",
+            &node("", 7, vec![node("a", 7, vec![])]),
+            &[],
+            (":0.0-100.0|a0:0.0-100.0", 0),
+        );
+        check("all", &root, &[], (&whole[1..], 0));
+        let zoomed =
+            "^|a0:0.0-100.0|b0.0:0.0-66.7 d0.1:66.7-100.0|c0.0.0:0.0-50.0|a0.0.0.0:0.0-16.7";
+        check("a frame fills the width", &root, &[0], (zoomed, 0));
+        check("a leaf", &root, &[1], ("^|e1:0.0-100.0", 0));
+        check(
+            "a path is followed as far as it leads",
+            &root,
+            &[1, 5, 0],
+            ("^|e1:0.0-100.0", 0),
+        );
+        check("a path that leads nowhere", &root, &[9], (&whole[1..], 0));
+    }
+
+    #[test]
+    fn what_is_not_drawn_is_counted() {
+        let mut narrow = node("n", 14, vec![node("x", 7, vec![]), node("y", 7, vec![])]);
+        narrow.left_out = 3;
+        let mut root = node("", 10_000, vec![node("a", 15, vec![]), narrow]);
+        root.left_out = 2;
+        check(
+            "the limit, limit - 1, and below",
+            &root,
+            &[],
+            (":0.0-100.0|a0:0.0-0.1", 2 + 3 + 3),
+        );
+        let hostile = node(
+            "",
+            10,
+            vec![
+                node("a", i64::MAX, vec![]),
+                node("b", i64::MIN, vec![]),
+                node("c", 9, vec![]),
+            ],
+        );
+        check(
+            "a child over its parent ends with it",
+            &hostile,
+            &[],
+            (":0.0-100.0|a0:0.0-100.0", 2),
+        );
+    }
+
+    #[track_caller]
+    fn check_count(rule: &str, root: &FlameNode, drawn: usize, left_out: u64) {
+        let drawing = Drawing::of(root, &[], false);
+        let frames: usize = drawing.rows.iter().map(Vec::len).sum();
+        assert_eq!((frames, drawing.left_out), (drawn, left_out), "{rule}");
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let fan = |width: i64, leaves: i64| {
+            let leaf = |_| node("l", 1, vec![]);
+            let branch = |_| node("b", leaves, (0..leaves).map(leaf).collect());
+            node("", width * leaves, (0..width).map(branch).collect())
+        };
+        check_count(
+            "10,000 leaves that are too narrow",
+            &fan(1, 10_000),
+            2,
+            10_000,
+        );
+        let mut wide = fan(500, 1);
+        for _ in 0..3 {
+            wide = node("", 500, vec![wide]);
+        }
+        check_count("a wide one", &wide, 504 + 500, 0);
+        let mut layers = node("", 600, (0..600).map(|_| node("l", 1, vec![])).collect());
+        for child in &mut layers.children {
+            child.children = vec![node("m", 1, vec![node("n", 1, vec![node("o", 1, vec![])])])];
+        }
+        check_count(
+            "over the most frames",
+            &layers,
+            FRAMES_MAX,
+            1 + 4 * 600 - 2_000,
+        );
+        let chain =
+            |depth| (0..depth).fold(node("", 1, vec![]), |below, _| node("", 1, vec![below]));
+        check_count("the most rows", &chain(ROWS_MAX), ROWS_MAX + 1, 0);
+        check_count("limit + 1", &chain(ROWS_MAX + 1), ROWS_MAX + 1, 1);
+    }
+
+    #[test]
+    fn in_a_comparison_what_is_gone_has_its_width() {
+        let mut gone = node("gone", 0, vec![]);
+        gone.base_total = 50;
+        let mut root = node("", 50, vec![node("new", 50, vec![]), gone]);
+        root.base_total = 50;
+        let drawing = Drawing::of(&root, &[], true);
+        assert_eq!(shape(&drawing), ":0.0-100.0|new0:0.0-50.0 gone1:50.0-100.0");
+    }
+
+    #[track_caller]
+    fn check_search(rule: &str, q: &str, expected: Option<(u64, i64)>) {
+        let sum = Search::of(q).map(|search| search.sum(&tree()));
+        assert_eq!(sum, expected, "{rule}");
+    }
+
+    #[test]
+    fn a_stack_counts_once() {
+        check_search("nothing asked", "", None);
+        check_search("nothing found", "z", Some((0, 0)));
+        check_search("one", "e", Some((1, 40)));
+        check_search("in any case", "E", Some((1, 40)));
+        check_search("two on one stack", "a", Some((2, 60)));
+    }
 }

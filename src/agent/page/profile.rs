@@ -42,8 +42,13 @@ pub(super) fn main(flame: &Flame, look: &Look, held: &Profiles) -> String {
     for finding in &flame.row.findings {
         html!(out, "<p class=\"note warn\">look: {}</p>", esc(finding));
     }
+    out.push_str("<div class=\"looks\">");
     tabs(&mut out, flame, look);
-    compare(&mut out, flame, look, held);
+    compare(&mut out, look, held);
+    out.push_str("</div>");
+    if let Some(base) = &flame.base {
+        compared(&mut out, flame, look, base);
+    }
     shares::filters(&mut out, flame, look);
     if flame.root.total <= 0 && flame.base_total <= 0 {
         no_sample(&mut out, flame, look);
@@ -167,11 +172,8 @@ fn tabs(out: &mut String, flame: &Flame, look: &Look) {
     out.push_str("</nav>");
 }
 
-/// Which upload this one is held against, and a form to choose one.
-fn compare(out: &mut String, flame: &Flame, look: &Look, held: &Profiles) {
-    if let Some(base) = &flame.base {
-        compared(out, flame, look, base);
-    }
+/// A form to choose the upload that this one is held against.
+fn compare(out: &mut String, look: &Look, held: &Profiles) {
     let others = || held.rows.iter().filter(|row| row.id != look.upload);
     if look.upload == 0 || others().next().is_none() {
         return;

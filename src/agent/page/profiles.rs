@@ -3,13 +3,14 @@
 use super::amount::{binary, cores};
 use super::figure::{Figure, date_time, day_time, duration, grouped};
 use super::html::{esc, html, pct};
+use super::origin::clipped;
 use super::piece;
 use super::settings;
 use super::views::Settings;
 use crate::agent::view::{ProfileRow, Profiles};
 
-/// Endpoints and characters of one that a row shows.
-const ENDPOINTS_MAX: usize = 2;
+/// Endpoints that a row shows.
+const ENDPOINTS_MAX: usize = 1;
 
 pub(super) fn main(now_unix_us: u64, q: &str, profiles: &Profiles, settings: &Settings) -> String {
     let mut out = String::new();
@@ -29,10 +30,10 @@ pub(super) fn main(now_unix_us: u64, q: &str, profiles: &Profiles, settings: &Se
         ("covers, UTC", ""),
         ("service", ""),
         ("family", ""),
-        ("CPU", "num"),
+        ("CPU, cores", "num"),
         ("samples", "num"),
         ("size", "num"),
-        ("endpoints", "wide"),
+        ("endpoints", "wide words"),
         ("findings", ""),
         ("", ""),
     ];
@@ -140,25 +141,19 @@ fn line(out: &mut String, row: &ProfileRow, earlier: Option<&ProfileRow>, now_un
     service_cell(out, row);
     piece::word_cell(out, "", family(row));
     match cpu(row) {
-        Some(digits) => piece::figure_cell(
-            out,
-            &Figure {
-                digits,
-                unit: "cores",
-            },
-        ),
+        Some(digits) => piece::word_cell(out, "num", &digits),
         None => piece::word_cell(out, "num zero", "–"),
     }
     piece::count_cell(out, row.samples);
     piece::figure_cell(out, &binary(row.bytes));
-    out.push_str("<td class=\"wide\">");
+    out.push_str("<td class=\"wide words\">");
     endpoints(out, row, ENDPOINTS_MAX);
     out.push_str("</td>");
     findings_cell(out, row);
     match earlier {
         Some(base) => html!(
             out,
-            "<td><a href=\"/profiles/{}?base={}\" title=\"compare with upload {}\">compare with the one before</a></td></tr>",
+            "<td><a href=\"/profiles/{}?base={}\" title=\"with upload {}, the one before\">compare</a></td></tr>",
             row.id,
             base.id,
             base.id
@@ -227,13 +222,17 @@ pub(super) fn endpoints(out: &mut String, row: &ProfileRow, max: usize) {
         html!(
             out,
             "{glue}{} <small class=\"fig\">{}</small>",
-            esc(super::origin::clipped(name, 80)),
+            esc(clipped(name, 60)),
             grouped(*count)
         );
     }
     let left = row.endpoints.len().saturating_sub(max);
     if left > 0 {
-        html!(out, " <small>and {} more</small>", grouped(left as u64));
+        html!(
+            out,
+            " <small class=\"fig\" title=\"and {0} more\">+{0}</small>",
+            grouped(left as u64)
+        );
     }
     if row.endpoints.is_empty() {
         out.push_str("<span class=\"muted\">none</span>");
@@ -241,15 +240,17 @@ pub(super) fn endpoints(out: &mut String, row: &ProfileRow, max: usize) {
 }
 
 fn findings_cell(out: &mut String, row: &ProfileRow) {
-    match row.findings.first() {
-        None => out.push_str("<td class=\"muted\">none</td>"),
-        Some(first) => html!(
-            out,
-            "<td class=\"warn finding\"><b>{}</b>: {}</td>",
-            piece::plural(row.findings.len() as u64, "finding"),
-            esc(super::origin::clipped(first, 120))
-        ),
+    if row.findings.is_empty() {
+        out.push_str("<td class=\"muted\">none</td>");
+        return;
     }
+    html!(
+        out,
+        "<td class=\"warn\"><a class=\"chip warn\" href=\"/profiles/{}\" title=\"{}\">{}</a></td>",
+        row.id,
+        esc(clipped(&row.findings.join("\n"), 1_000)),
+        piece::plural(row.findings.len() as u64, "finding")
+    );
 }
 
 /// Where an attachment can be had.
