@@ -154,8 +154,11 @@
     else state("no answer", "err", "The agent does not answer; what is shown is from before. " + error.message);
   }
 
+  // A profile stays as it is: there is nothing to renew, and a drawing that is read must not move.
+  const still = () => document.body.dataset.refresh === "0";
+
   function tick() {
-    if (!paused && !document.hidden && !occupied()) refresh();
+    if (!still() && !paused && !document.hidden && !occupied()) refresh();
   }
 
   function pause() {
@@ -188,6 +191,10 @@
     pauseButton = button("Pause", pause, "Pause (p)");
     themeButton = button("", theme, "Theme (t)");
     one("#tools").append(live, pauseButton, themeButton, button("?", help, "Keys (?)"));
+    if (still()) {
+      pauseButton.hidden = true;
+      live.hidden = true;
+    }
     nameTheme();
     dark.addEventListener("change", nameTheme);
     if (document.body.dataset.page === "logs") {
@@ -218,6 +225,7 @@
       source.after(copy);
     }
     foldSpans();
+    rove();
   }
 
   const level = (row) => Number(row.getAttribute("aria-level"));
@@ -242,6 +250,7 @@
 
   async function soft(href, push = true) {
     const focused = document.activeElement?.closest?.("tr")?.id;
+    const frame = document.activeElement?.matches?.(".f") && href;
     try {
       const fresh = await load(href);
       if (push) history.pushState(null, "", href);
@@ -249,6 +258,7 @@
       const chosen = one(".waterfall tr[aria-selected=true]");
       for (const row of rowsOf()) row.tabIndex = row === chosen ? 0 : -1;
       if (focused && chosen) chosen.focus({ preventScroll: true });
+      if (frame) frames().find((one) => one.getAttribute("href") === frame)?.focus({ preventScroll: true });
     } catch (error) { failed(error); }
   }
 
@@ -261,18 +271,50 @@
       return;
     }
     const row = event.target.closest(".waterfall tbody tr");
-    const link = row && one("a[data-soft]", row);
+    const link = row ? one("a[data-soft]", row) : event.target.closest("a[data-soft]");
     if (!link || !getSelection().isCollapsed) return;
     event.preventDefault();
-    soft(link.href);
+    soft(link.getAttribute("href"));
   });
   addEventListener("popstate", () => soft(location.href, false));
 
+  // ---- the flame graph: one stop for Tab, arrows from frame to frame
+
+  const frames = () => all(".icicle .f");
+  const pathOf = (frame) => frame.dataset.key.slice(2).split(".").filter(Boolean);
+
+  function rove() {
+    const drawn = frames();
+    const stop = drawn.includes(document.activeElement) ? document.activeElement : drawn.findLast((f) => f.matches(".above")) ?? drawn[0];
+    for (const frame of drawn) frame.setAttribute("tabindex", frame === stop ? "0" : "-1");
+  }
+
+  function move(key) {
+    const now = document.activeElement;
+    if (!now?.matches?.(".f")) return false;
+    const drawn = frames(), at = drawn.indexOf(now), path = pathOf(now);
+    const below = (f) => pathOf(f).length === path.length + 1 && path.every((index, place) => pathOf(f)[place] === index);
+    const next = {
+      ArrowDown: () => drawn.find(below),
+      ArrowUp: () => drawn.find((f) => pathOf(f).join(".") === path.slice(0, -1).join(".")),
+      ArrowLeft: () => drawn[at - 1],
+      ArrowRight: () => drawn[at + 1],
+    }[key]?.();
+    const sideways = key === "ArrowLeft" || key === "ArrowRight";
+    if (next && (!sideways || pathOf(next).length === path.length)) {
+      next.focus({ preventScroll: true });
+      next.scrollIntoView({ block: "nearest", inline: "nearest" });
+      rove();
+    }
+    return true;
+  }
+
   // ---- keys
 
-  const PLACES = { o: "/", t: "/traces", m: "/metrics", l: "/logs", e: "/errors", p: "/payloads", s: "/settings" };
+  const PLACES = { o: "/", t: "/traces", m: "/metrics", l: "/logs", e: "/errors", y: "/profiles", p: "/payloads", s: "/settings" };
   const KEYS = [
-    ["g then o t m l e p s", "go to Overview, Traces, Metrics, Logs, Errors, Payloads, Settings"],
+    ["g then o t m l e y p s", "go to Overview, Traces, Metrics, Logs, Errors, Profiles, Payloads, Settings"],
+    ["arrows", "from frame to frame of a flame graph; Enter fills the width with one"],
     ["/", "search"], ["j  k", "next and previous row"], ["Enter", "open the row"],
     ["h  l", "fold and unfold a span"], ["[  ]", "fold and unfold all spans"],
     ["p", "pause or resume"], ["t", "light or dark"], ["Esc", "leave the search, close this"], ["?", "this list"],
@@ -338,6 +380,7 @@
   };
 
   function act(event) {
+    if (event.key.startsWith("Arrow") && move(event.key)) return true;
     const inTree = Boolean(document.activeElement?.closest?.(".waterfall tbody tr"));
     switch (event.key) {
       case "/": one("#q").focus(); one("#q").select(); return true;
@@ -350,7 +393,7 @@
       case "[": foldAll(false); return true;
       case "]": foldAll(true); return true;
       case "Enter": return openRow();
-      case "p": pause(); return true;
+      case "p": if (!still()) pause(); return true;
       case "t": theme(); return true;
       case "?": help(); return true;
       default: return false;
@@ -381,7 +424,7 @@
       if (!location.hash) toBottom();
       seenSeq = lastSeq();
     }
-    setInterval(tick, Number(document.body.dataset.refresh) || 2000);
+    if (!still()) setInterval(tick, Number(document.body.dataset.refresh) || 2000);
     document.addEventListener("visibilitychange", tick);
   });
 })();

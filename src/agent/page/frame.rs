@@ -13,17 +13,19 @@ pub(super) enum Page {
     Metrics,
     Logs,
     Errors,
+    Profiles,
     Payloads,
     Settings,
 }
 
 impl Page {
-    pub(super) const ALL: [Page; 7] = [
+    pub(super) const ALL: [Page; 8] = [
         Page::Overview,
         Page::Traces,
         Page::Metrics,
         Page::Logs,
         Page::Errors,
+        Page::Profiles,
         Page::Payloads,
         Page::Settings,
     ];
@@ -35,6 +37,7 @@ impl Page {
             Page::Metrics => "Metrics",
             Page::Logs => "Logs",
             Page::Errors => "Errors",
+            Page::Profiles => "Profiles",
             Page::Payloads => "Payloads",
             Page::Settings => "Settings",
         }
@@ -47,6 +50,7 @@ impl Page {
             Page::Metrics => "/metrics",
             Page::Logs => "/logs",
             Page::Errors => "/errors",
+            Page::Profiles => "/profiles",
             Page::Payloads => "/payloads",
             Page::Settings => "/settings",
         }
@@ -62,6 +66,7 @@ impl Page {
             Page::Logs => (self, "Search logs: service:web trace_id:123 timeout"),
             Page::Metrics => (self, "Search metrics: name, type or tag"),
             Page::Errors => (self, "Search errors: type, message, service"),
+            Page::Profiles => (self, "Search profiles: service, version, family, endpoint"),
             Page::Payloads => (self, "Search payloads: traces, udp, python"),
         }
     }
@@ -74,6 +79,7 @@ impl Page {
             Page::Logs => (grouped(rail.logs), ""),
             Page::Errors if rail.errors > 0 => (grouped(rail.errors), "err"),
             Page::Errors => ("0".to_string(), ""),
+            Page::Profiles => (grouped(rail.profiles), ""),
             Page::Payloads if rail.payload_findings > 0 => {
                 (plural(rail.payload_findings, "finding"), "warn")
             }
@@ -95,6 +101,10 @@ pub(super) struct Frame<'a> {
     pub(super) q: &'a str,
     /// What a new search keeps, by name.
     pub(super) kept: &'a [(&'static str, &'a str)],
+    /// Where a search within what is shown goes, and what may be asked there; nothing for the page's own.
+    pub(super) search: Option<(&'a str, &'a str)>,
+    /// Whether it stays as it is: what is shown no longer changes.
+    pub(super) still: bool,
     /// The content.
     pub(super) main: String,
 }
@@ -103,10 +113,10 @@ pub(super) struct Frame<'a> {
 pub(super) fn document(frame: &Frame<'_>, overview: &Overview) -> String {
     let mut out = String::with_capacity(frame.main.len() + 6_000);
     let name = frame.page.name();
-    let refresh_ms = if frame.page == Page::Logs {
-        1_000
-    } else {
-        2_000
+    let refresh_ms = match frame.page {
+        _ if frame.still => 0,
+        Page::Logs => 1_000,
+        _ => 2_000,
     };
     html!(
         out,
@@ -171,13 +181,14 @@ fn top(out: &mut String, frame: &Frame<'_>) {
         true => html!(out, "<h1>{}</h1>", frame.page.name()),
         false => out.push_str(&frame.crumbs),
     }
-    let (target, hint) = frame.page.search();
+    let (page, hint) = frame.page.search();
+    let (target, hint) = frame.search.unwrap_or((page.path(), hint));
     html!(
         out,
         "</div><form role=\"search\" method=\"get\" action=\"{}\">\
          <input type=\"search\" name=\"q\" id=\"q\" value=\"{}\" placeholder=\"{hint}\" aria-label=\"{hint}\" \
          autocomplete=\"off\" spellcheck=\"false\">",
-        target.path(),
+        target,
         esc(frame.q)
     );
     for (name, value) in frame.kept.iter().filter(|(_, value)| !value.is_empty()) {

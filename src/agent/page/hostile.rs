@@ -87,6 +87,92 @@ fn metric(source: &'static str, kind: &str) -> MetricRow {
     }
 }
 
+fn profile_row(id: u64) -> ProfileRow {
+    let value = |name: &str, unit: &str| ValueTotal {
+        name: name.to_string(),
+        unit: unit.to_string(),
+        total: i64::MIN,
+    };
+    ProfileRow {
+        id,
+        end_unix_us: u64::MAX,
+        service: h(),
+        env: h(),
+        version: h(),
+        language: h(),
+        host: h(),
+        process_id: h(),
+        family: h(),
+        tags: vec![(h(), h())],
+        attachments: vec![(h(), u64::MAX)],
+        bytes: u64::MAX,
+        samples: u64::MAX,
+        values: vec![value("cpu-time", "nanoseconds"), value(HOSTILE, HOSTILE)],
+        endpoints: vec![(h(), u64::MAX); 5],
+        findings: vec![h(), h()],
+        ..ProfileRow::default()
+    }
+}
+
+fn flame(query: &ProfileQuery) -> Flame {
+    let leaf = FlameNode {
+        name: h(),
+        file: h(),
+        line: i64::MIN,
+        total: i64::MAX,
+        own: i64::MIN,
+        base_total: i64::MIN,
+        left_out: u64::MAX,
+        ..FlameNode::default()
+    };
+    let node = FlameNode {
+        children: vec![leaf.clone(), leaf.clone()],
+        ..leaf.clone()
+    };
+    let share = Share {
+        name: h(),
+        total: i64::MAX,
+    };
+    let function = |total| FunctionRow {
+        name: h(),
+        file: h(),
+        own: i64::MIN,
+        total,
+        base_own: i64::MAX,
+        base_total: i64::MIN,
+    };
+    let trace = TraceShare {
+        root_span_id: h(),
+        trace_id: h(),
+        route: h(),
+        total: i64::MAX,
+    };
+    let lost = TraceShare {
+        trace_id: String::new(),
+        ..trace.clone()
+    };
+    Flame {
+        row: profile_row(query.upload),
+        base: (query.base != 0).then(|| profile_row(query.base)),
+        value: ValueTotal {
+            name: h(),
+            unit: h(),
+            total: i64::MAX,
+        },
+        samples: 1,
+        base_total: i64::MIN,
+        routes: vec![share.clone(); 9],
+        threads: vec![share; 300],
+        traces: vec![trace, lost],
+        root: FlameNode {
+            children: vec![node],
+            ..leaf
+        },
+        functions: vec![function(i64::MAX), function(0)],
+        functions_left: u64::MAX,
+    }
+}
+
 impl Views for Hostile {
     fn overview(&self) -> Overview {
         let service = Service {
@@ -292,11 +378,15 @@ impl Views for Hostile {
     }
 
     fn profiles(&self) -> Profiles {
-        Profiles::default()
+        Profiles {
+            rows: vec![profile_row(7), profile_row(6), profile_row(u64::MAX)],
+            held_bytes: u64::MAX,
+            evicted: u64::MAX,
+        }
     }
 
-    fn flame(&self, _: &ProfileQuery) -> Option<Flame> {
-        None
+    fn flame(&self, query: &ProfileQuery) -> Option<Flame> {
+        (query.upload != 404).then(|| flame(query))
     }
 
     fn settings(&self) -> Settings {

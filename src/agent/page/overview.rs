@@ -31,7 +31,7 @@ pub(super) fn main(overview: &Overview, settings: &Settings) -> String {
         "What arrives",
         "last 60 seconds, figures since the start",
     );
-    out.push_str("<div class=\"grid four\">");
+    out.push_str("<div class=\"grid five\">");
     for pipeline in &overview.pipelines {
         pipeline_card(&mut out, pipeline, overview.now_unix_us);
     }
@@ -221,6 +221,7 @@ fn title(pipeline: &str) -> &str {
         "dogstatsd" => "DogStatsD",
         "prometheus" => "Prometheus",
         "logs" => "Logs",
+        "profiles" => "Profiles",
         other => other,
     }
 }

@@ -2,9 +2,13 @@
 
 use super::frame::{Frame, Page, document};
 use super::html::esc;
+use super::look::Look;
 use super::piece::{ROWS_MAX, fnv1a};
 use super::views::Views;
-use super::{errors, explain, logs, metrics, overview, payloads, raw, settings, traces, waterfall};
+use super::{
+    errors, explain, logs, metrics, overview, payloads, profile, profiles, raw, settings, traces,
+    waterfall,
+};
 use crate::agent::trace_id::parse_trace_id;
 use crate::agent::view::{Overview, Query, Which};
 use crate::server::{Method, Reply, Request};
@@ -42,6 +46,9 @@ fn page(views: &dyn Views, request: &Request) -> Reply {
     if path == "/metrics/raw" {
         return raw_page(views, &overview, request);
     }
+    if path.starts_with("/profiles/") {
+        return profile(views, &overview, request);
+    }
     let Some(page) = page else {
         return trace(views, &overview, request).unwrap_or_else(|| missing(&overview, path));
     };
@@ -55,6 +62,8 @@ fn page(views: &dyn Views, request: &Request) -> Reply {
         crumbs: String::new(),
         q: &ask.query.q,
         kept: &[("limit", &ask.limit), ("level", &ask.level)],
+        search: None,
+        still: false,
         main: content(views, page, &overview, &ask),
     };
     guarded(Reply::html(200, document(&frame, &overview)))
@@ -71,6 +80,7 @@ fn content(views: &dyn Views, page: Page, overview: &Overview, ask: &Ask) -> Str
             logs::main(now, &ask.log_filter(), &rows, &settings)
         }
         Page::Errors => errors::main(now, &query.q, &views.errors()),
+        Page::Profiles => profiles::main(now, &query.q, &views.profiles(), &settings),
         Page::Payloads => payloads::main(now, query, &views.payloads(query), &settings),
         Page::Settings => settings::main(now, &settings),
     }
@@ -86,9 +96,37 @@ fn trace(views: &dyn Views, overview: &Overview, request: &Request) -> Option<Re
         crumbs: waterfall::crumbs(&trace),
         q: "",
         kept: &[],
+        search: None,
+        still: false,
         main: waterfall::main(&trace, &span_id, overview.now_unix_us),
     };
     Some(guarded(Reply::html(200, document(&frame, overview))))
+}
+
+fn profile(views: &dyn Views, overview: &Overview, request: &Request) -> Reply {
+    let held = Look::of(request).and_then(|look| Some((views.flame(&look.query())?, look)));
+    let Some((flame, look)) = held else {
+        const NOT_HELD: &str = "This profile, or the one it is compared with, is not held: it never \
+             arrived, or a bound was reached and the oldest were let go.";
+        return not_here(overview, Page::Profiles, request.path(), NOT_HELD);
+    };
+    let (path, pairs) = (look.path(), look.pairs());
+    let kept: Vec<(&str, &str)> = pairs
+        .iter()
+        .filter(|(key, _)| *key != "q")
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    let frame = Frame {
+        page: Page::Profiles,
+        title: profile::title(&flame),
+        crumbs: profile::crumbs(&flame),
+        q: &look.q,
+        kept: &kept,
+        search: Some((&path, "Mark frames: part of a function or file")),
+        still: true,
+        main: profile::main(&flame, &look, &views.profiles()),
+    };
+    guarded(Reply::html(200, document(&frame, overview)))
 }
 
 fn explained(views: &dyn Views, overview: &Overview, which: &Which) -> Reply {
@@ -105,6 +143,8 @@ fn explained(views: &dyn Views, overview: &Overview, which: &Which) -> Reply {
         crumbs: explain::crumbs(first),
         q: "",
         kept: &[],
+        search: None,
+        still: false,
         main: explain::main(overview.now_unix_us, &rows),
     };
     guarded(Reply::html(200, document(&frame, overview)))
@@ -125,6 +165,8 @@ fn raw_page(views: &dyn Views, overview: &Overview, request: &Request) -> Reply 
         crumbs: raw::crumbs(&page),
         q: "",
         kept: &[],
+        search: None,
+        still: false,
         main: raw::main(overview.now_unix_us, &page, from, &views.settings()),
     };
     guarded(Reply::html(200, document(&frame, overview)))
@@ -152,6 +194,8 @@ fn not_here(overview: &Overview, page: Page, asked: &str, why: &str) -> Reply {
         crumbs: String::new(),
         q: "",
         kept: &[],
+        search: None,
+        still: false,
         main,
     };
     guarded(Reply::html(404, document(&frame, overview)))

@@ -91,15 +91,20 @@ fn lines(out: &mut String, settings: &Settings, style: Style) {
         ),
         _ => format!("DD_TRACE_AGENT_URL=http://{receiver}\nDD_DOGSTATSD_URL=udp://{dogstatsd}"),
     };
+    env(out, &text);
+}
+
+/// Lines to copy.
+pub(super) fn env(out: &mut String, text: &str) {
     html!(
         out,
         "<pre class=\"env\" tabindex=\"0\" data-copy=\"{0}\">{0}</pre>",
-        esc(&text)
+        esc(text)
     );
 }
 
 /// A service cannot send to the address that means "every interface".
-fn reachable(address: &str) -> String {
+pub(super) fn reachable(address: &str) -> String {
     match address.rsplit_once(':') {
         Some(("0.0.0.0" | "[::]" | "", port)) => format!("127.0.0.1:{port}"),
         _ => address.to_string(),

@@ -4,7 +4,7 @@ use super::hostile::Hostile;
 use super::render;
 use crate::server::{Reply, Request};
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 20] = [
     "/",
     "/traces?q=%22%3E%3Cimg%20src%3Dx%3E&limit=7",
     "/traces/7?span=%22%3E%3Cimg%3E",
@@ -16,6 +16,11 @@ const PAGES: [&str; 15] = [
     "/metrics/raw",
     "/logs?q=%22%3E%3Cimg%20src%3Dx%3E&level=error",
     "/errors",
+    "/profiles",
+    "/profiles?q=%22%3E%3Cimg%20src%3Dx%3E",
+    "/profiles/7?value=%22%3E%3Cimg&route=%22%3E%3Cimg%3E&thread=%3Cimg&q=%3Cimg%20src%3Dx&at=0.1&sort=name",
+    "/profiles/7?base=6&at=0&q=%22%3E%3Cimg%20src%3Dx%3E&sort=total",
+    "/profiles/all?trace=255&at=%22%3E%3Cimg",
     "/payloads",
     "/settings",
     "/%22%3E%3Cimg%20src=x%3E",
@@ -159,6 +164,12 @@ fn each_path_has_its_reply() {
     check_reply("a metric that is not held", "GET", other, NOT_HERE);
     check_reply("no name, no metric", "GET", "/metrics?name=", PAGE);
     check_reply("a scraped page", "GET", "/metrics/raw?url=u&from=2", PAGE);
+    check_reply("the profiles", "GET", "/profiles/", PAGE);
+    check_reply("a profile", "GET", "/profiles/7", PAGE);
+    check_reply("all profiles", "HEAD", "/profiles/all?trace=7", PAGE);
+    check_reply("not held", "GET", "/profiles/404?q=a", NOT_HERE);
+    check_reply("no upload", "GET", "/profiles/0", NOT_HERE);
+    check_reply("a base that is none", "GET", "/profiles/7?base=x", NOT_HERE);
     check_reply("no such page", "GET", "/nowhere", NOT_HERE);
     check_reply("no such asset", "GET", "/assets/x.js", NOT_HERE);
     let css = (200, "text/css; charset=utf-8", Some("no-cache"));

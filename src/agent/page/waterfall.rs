@@ -79,8 +79,17 @@ fn chosen<'a>(trace: &'a Trace, span_id: &str) -> Option<&'a Span> {
 }
 
 fn tree(out: &mut String, trace: &Trace, looked_at: &Span, now_unix_us: u64) {
+    out.push_str("<section class=\"card flush\">");
+    if trace.profile_samples > 0 {
+        html!(
+            out,
+            "<p class=\"foot head\"><a href=\"/profiles/all?trace={}\">{}</a> taken during this trace</p>",
+            pct(&trace.row.trace_id),
+            piece::plural(trace.profile_samples, "profile sample")
+        );
+    }
     out.push_str(
-        "<section class=\"card flush\"><div class=\"scroll\"><table class=\"waterfall\" role=\"treegrid\" aria-label=\"Spans\">",
+        "<div class=\"scroll\"><table class=\"waterfall\" role=\"treegrid\" aria-label=\"Spans\">",
     );
     head(out, trace, now_unix_us);
     out.push_str("<tbody>");
@@ -242,6 +251,7 @@ fn name_cell(out: &mut String, trace_id: &str, span: &Span, parent: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::view::TraceRow;
 
     fn span(id: &str, error: bool, stack: &str) -> Span {
         Span {
@@ -283,6 +293,34 @@ mod tests {
         check_rows("one", 1, 1, false);
         check_rows("the limit", 2_000, 2_000, false);
         check_rows("limit + 1", 2_001, 2_000, true);
+    }
+
+    #[track_caller]
+    fn check_samples(rule: &str, profile_samples: u64, link: Option<&str>) {
+        let trace = Trace {
+            row: TraceRow {
+                trace_id: "255".to_string(),
+                ..TraceRow::default()
+            },
+            spans: vec![span("1", false, "")],
+            profile_samples,
+            ..Trace::default()
+        };
+        let html = main(&trace, "", 0);
+        let seen = html.split("<a href=\"/profiles").nth(1);
+        let seen = seen.and_then(|rest| rest.split("</a>").next());
+        assert_eq!(seen, link, "{rule}");
+    }
+
+    #[test]
+    fn a_trace_names_its_profile_samples() {
+        check_samples("none, no link", 0, None);
+        check_samples("one", 1, Some("/all?trace=255\">1 profile sample"));
+        check_samples(
+            "many",
+            1_204,
+            Some("/all?trace=255\">1,204 profile samples"),
+        );
     }
 
     #[track_caller]
