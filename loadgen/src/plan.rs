@@ -88,7 +88,7 @@ pub const TASKS: &[Task] = &[
     }),
     task(DOWNSTREAM, 20, |_| DOWNSTREAM.to_string()),
     task("/slow/{ms}", 8, |rng| format!("/slow/{}", rng.u8(2..20))),
-    task("/cpu/{ms}", 8, |rng| format!("/cpu/{}", rng.u8(1..4))),
+    task("/cpu/{ms}", 8, |rng| format!("/cpu/{}", rng.u8(10..30))),
     task("/metrics", 2, |_| "/metrics".to_string()),
     task("/style.css", 2, |_| "/style.css".to_string()),
 ];

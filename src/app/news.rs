@@ -7,8 +7,7 @@ use crate::api::Services;
 use crate::config::Settings;
 use crate::identity::Identity;
 use crate::log::{Level, Record};
-use crate::profile::Profiler;
-use crate::profile;
+use crate::profile::{self, Profiler};
 use crate::trace::startup::{StartUp, configuration, diagnostics};
 use crate::trace::{self, AgentState, TraceCounts};
 

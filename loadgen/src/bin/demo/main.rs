@@ -218,13 +218,18 @@ fn agent_options(cli: &Cli, bind: &str, log: &Path) -> AgentOptions {
 }
 
 /// Names of the environment that the demo heeds. Where things go, and that they go, is what it is about.
-const HEEDED: [&str; 6] = [
+const HEEDED: [&str; 11] = [
     "DD_SERVICE",
     "DD_ENV",
     "DD_VERSION",
     "DD_TAGS",
     "TESTAPI_BIND",
     "TESTAPI_WORKERS",
+    "DD_PROFILING_ENABLED",
+    "DD_PROFILING_UPLOAD_INTERVAL",
+    "DD_PROFILING_OUTPUT_DIR",
+    "TESTAPI_PROFILING_CPU_HZ",
+    "TESTAPI_PROFILING_WALL_HZ",
 ];
 
 fn settings(cli: &Cli) -> Settings {
@@ -263,7 +268,8 @@ fn towards(mut settings: Settings, agent: &AgentAddresses, log: &Path) -> Result
     taken.map_err(|takes| format!("TESTAPI_LOG_FILE_BYTES_MAX takes {takes}"))?;
     Ok(settings
         .with_agent(receiver, dogstatsd)
-        .with_log(Some(log.into()), false))
+        .with_log(Some(log.into()), false)
+        .with_profiling())
 }
 
 fn is_observed(route: &str) -> bool {
