@@ -14,6 +14,10 @@ const NOTES_BYTES_MAX: u64 = 64 << 10;
 
 const HEADER_BYTES: usize = 64;
 const SEGMENT_BYTES: usize = 56;
+const SECTION_BYTES: usize = 64;
+/// A library has some dozens.
+const SECTIONS_MAX: u16 = 1_024;
+const NAMES_BYTES_MAX: u64 = 64 << 10;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const PF_X: u32 = 1;
@@ -88,6 +92,53 @@ impl Elf {
     }
 }
 
+/// Where a section lies: in its file, and by the file's own addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) address: u64,
+}
+
+/// A section of this name, if there is one.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(super) fn section(file: &File, name: &str) -> io::Result<Option<Section>> {
+    section_with(&|into, at| file.read_exact_at(into, at), name)
+}
+
+/// After the ABI's "Sections": a table of heads, one of which holds the names of all.
+fn section_with(
+    read: &dyn Fn(&mut [u8], u64) -> io::Result<()>,
+    name: &str,
+) -> io::Result<Option<Section>> {
+    let mut header = [0; HEADER_BYTES];
+    read(&mut header, 0)?;
+    let (count, names) = (u16_at(&header, 60), u16_at(&header, 62));
+    if u16_at(&header, 58) != SECTION_BYTES as u16 || count > SECTIONS_MAX {
+        return Ok(None);
+    }
+    let mut heads = vec![0; usize::from(count) * SECTION_BYTES];
+    read(&mut heads, u64_at(&header, 40))?;
+    let of = |head: &[u8]| Section {
+        offset: u64_at(head, 24),
+        bytes: u64_at(head, 32),
+        address: u64_at(head, 16),
+    };
+    let Some(names) = heads.chunks_exact(SECTION_BYTES).nth(names.into()) else {
+        return Ok(None);
+    };
+    let names = of(names);
+    let mut text = vec![0; names.bytes.min(NAMES_BYTES_MAX) as usize];
+    read(&mut text, names.offset)?;
+    let is_it = |head: &&[u8]| {
+        let rest = text.get(u32_at(head, 0) as usize..).unwrap_or(&[]);
+        rest.split(|byte| *byte == 0).next() == Some(name.as_bytes())
+    };
+    Ok(heads.chunks_exact(SECTION_BYTES).find(is_it).map(of))
+}
+
 /// Each note has the lengths of its name and its content, its kind, then both, padded to four bytes.
 fn build_id(mut notes: &[u8]) -> String {
     while let Some((head, rest)) = notes.split_at_checked(12) {
@@ -133,6 +184,55 @@ mod tests {
             out.resize(out.len().next_multiple_of(4), 0);
         }
         out
+    }
+
+    #[test]
+    fn a_section_is_found_by_its_name() {
+        let mut file = vec![0; HEADER_BYTES];
+        file[40..48].copy_from_slice(&100_u64.to_le_bytes());
+        for (at, number) in [(58, SECTION_BYTES as u16), (60, 3), (62, 2)] {
+            file[at..at + 2].copy_from_slice(&number.to_le_bytes());
+        }
+        file.resize(100, 0);
+        for (name, address, offset, bytes) in
+            [(0_u32, 0_u64, 0_u64, 0_u64), (1, 7, 8, 9), (7, 0, 292, 17)]
+        {
+            let mut head = [0; SECTION_BYTES];
+            head[..4].copy_from_slice(&name.to_le_bytes());
+            head[16..24].copy_from_slice(&address.to_le_bytes());
+            head[24..32].copy_from_slice(&offset.to_le_bytes());
+            head[32..40].copy_from_slice(&bytes.to_le_bytes());
+            file.extend(head);
+        }
+        file.extend(b"\0.text\0.shstrtab\0");
+        let find = |file: &[u8], name: &str| {
+            let read = |into: &mut [u8], at: u64| {
+                let from = file
+                    .get(at as usize..)
+                    .and_then(|rest| rest.get(..into.len()));
+                let from = from.ok_or(io::ErrorKind::UnexpectedEof)?;
+                into.copy_from_slice(from);
+                Ok(())
+            };
+            section_with(&read, name)
+        };
+        let text = Section {
+            offset: 8,
+            bytes: 9,
+            address: 7,
+        };
+        assert_eq!(find(&file, ".text").unwrap(), Some(text));
+        assert_eq!(find(&file, ".tex").unwrap(), None, "a part of a name");
+        assert_eq!(find(&file, ".data").unwrap(), None);
+        for end in 0..file.len() {
+            assert!(find(&file[..end], ".text").is_err(), "cut at {end}");
+        }
+        file[58] = 63;
+        assert_eq!(
+            find(&file, ".text").unwrap(),
+            None,
+            "heads of another length"
+        );
     }
 
     /// A file of these segments: kind, flags, offset, address, bytes.

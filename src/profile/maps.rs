@@ -87,6 +87,11 @@ impl Maps {
         &self.list
     }
 
+    /// Whether this is this program's own code.
+    pub(super) fn is_program(&self, mapping: &Mapping) -> bool {
+        mapping.name == self.program
+    }
+
     /// Whether all that is mapped there still is.
     pub(super) fn are_kept_by(&self, later: &Maps) -> bool {
         let still = |mapping: &Mapping| {
@@ -99,7 +104,7 @@ impl Maps {
     /// Where to read the file behind a mapping. The program itself can be read even after its file was replaced;
     /// of any other file under that name nobody knows whether it is the same.
     pub(super) fn file_of(&self, mapping: &Mapping) -> Option<PathBuf> {
-        if mapping.name == self.program {
+        if self.is_program(mapping) {
             return Some(PathBuf::from("/proc/self/exe"));
         }
         let readable = mapping.is_file() && !mapping.name.ends_with(DELETED);

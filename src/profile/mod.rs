@@ -93,6 +93,7 @@ mod start;
 mod symbols;
 mod tally;
 mod told;
+mod unwind;
 mod upload;
 
 pub use error::Error;

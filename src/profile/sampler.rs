@@ -17,6 +17,7 @@ use super::registry::{Registry, Watched};
 use super::slot::UNKNOWN;
 use super::stack::{self, Installed};
 use super::tally::{More, Place, Tally};
+use super::unwind;
 use crate::clock::Clock;
 use crate::threads::Watch;
 use crate::worker::{Fill, FlushError, Handle, Job, Why};
@@ -139,6 +140,7 @@ impl Sampler {
     }
 
     fn look(&mut self) {
+        unwind::learn_libraries();
         self.now_ns = self.clock.mono_ns();
         let is_survey = self.now_ns >= self.survey_at_ns;
         if is_survey {

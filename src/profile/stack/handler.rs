@@ -7,6 +7,7 @@ use super::clocks::{mono_ns, own_cpu_ns};
 use super::walk::{Bounds, Registers, walk};
 use crate::profile::record::{CPU, Head, WALL};
 use crate::profile::slot::{Slot, UNKNOWN, slot_of};
+use crate::profile::unwind::libraries;
 
 static CODE_LOW: AtomicUsize = AtomicUsize::new(0);
 static CODE_HIGH: AtomicUsize = AtomicUsize::new(0);
@@ -85,6 +86,7 @@ unsafe fn look(slot: &Slot, kind: u64, registers: Registers) {
             CODE_LOW.load(Ordering::Relaxed),
             CODE_HIGH.load(Ordering::Relaxed),
         ),
+        libraries: libraries(),
     };
     // SAFETY: the bounds of a slot are those of its owner's stack; its owner is this thread.
     let found = unsafe { walk(registers, bounds) };

@@ -12,6 +12,7 @@ use super::walk::{Bounds, Registers, walk};
 use crate::profile::record::{HEAP, Head};
 use crate::profile::registry::own_slot;
 use crate::profile::slot::Slot;
+use crate::profile::unwind::libraries;
 
 /// Bytes that a thread allocates from one sample to the next; 0 while nobody asks.
 static EVERY_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -161,6 +162,7 @@ fn sample(slot: &'static Slot, bytes: usize, since: usize) {
         low: slot.low.load(Ordering::Relaxed),
         high: slot.high.load(Ordering::Acquire),
         code: (0, 0),
+        libraries: libraries(),
     };
     slot.is_writing.store(true, Ordering::Release);
     // SAFETY: a watched thread's slot has the bounds of its own stack, and this is that thread; its frame lies above

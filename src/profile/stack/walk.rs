@@ -1,10 +1,11 @@
-//! The walk along frame pointers.
+//! The walk from frame to frame: by frame pointers, and out of libraries by their own tables.
 #![expect(
     unsafe_code,
     reason = "reads the stack of the thread that was interrupted"
 )]
 
 use crate::profile::slot::DEPTH_MAX;
+use crate::profile::unwind::{Leave, Unwind};
 
 /// Addresses of one stack, innermost first.
 pub(super) struct Walk {
@@ -22,14 +23,16 @@ pub(super) struct Registers {
     pub(super) stack: usize,
 }
 
-/// What may be read.
+/// What may be read, and how.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct Bounds<'a> {
     /// The stack of the interrupted thread.
     pub(super) low: usize,
     pub(super) high: usize,
     /// Our own code, which is known to be compiled with frame pointers.
     pub(super) code: (usize, usize),
+    /// How to leave the functions of libraries, which may have none.
+    pub(super) libraries: Option<&'a Unwind>,
 }
 
 const WORD: usize = size_of::<usize>();
@@ -53,37 +56,86 @@ impl Walk {
 /// # Safety
 /// `bounds.low..bounds.high` is the stack of the calling thread, `registers` are those with which a signal
 /// interrupted it, and `bounds.code` is readable.
-pub(super) unsafe fn walk(registers: Registers, bounds: Bounds) -> Walk {
+pub(super) unsafe fn walk(registers: Registers, bounds: Bounds<'_>) -> Walk {
     let mut found = Walk {
         addresses: [0; DEPTH_MAX],
         depth: 0,
     };
     found.add(registers.pc);
-    let inside = |at: usize| at % WORD == 0 && at >= registers.stack && at < bounds.high - WORD;
-    if registers.stack < bounds.low || bounds.high < 2 * WORD || registers.stack >= bounds.high {
+    if registers.stack < bounds.low || registers.stack >= bounds.high {
         return found;
     }
-    // SAFETY: as this function's; `offset` is looked at only where a return address is on the stack.
-    if let Some(offset) = unsafe { unframed(registers.pc, bounds.code) }
-        && inside(registers.stack + offset)
-    {
-        // SAFETY: aligned, and inside the stack above the stack pointer, which is mapped while its thread lives.
-        found.add(unsafe { word(registers.stack + offset) });
-    }
-    let mut frame = registers.frame;
-    while inside(frame) && found.depth < DEPTH_MAX {
-        // SAFETY: both words are aligned and inside the stack above the stack pointer, see `inside`.
-        let (next, back) = unsafe { (word(frame), word(frame + WORD)) };
-        if back == 0 {
+    let mut at = registers;
+    while found.depth < DEPTH_MAX {
+        let is_first = found.depth == 1;
+        // SAFETY: as this function's; `at.stack` only grows.
+        let Some(caller) = (unsafe { caller(at, bounds, is_first) }) else {
+            break;
+        };
+        if caller.pc == 0 || caller.stack <= at.stack {
             break;
         }
-        found.add(back);
-        if next <= frame {
-            break;
-        }
-        frame = next;
+        found.add(caller.pc);
+        at = caller;
     }
     found
+}
+
+/// The registers with which a frame's caller goes on.
+///
+/// # Safety
+/// As [`walk`]'s, with a stack pointer that lies inside the stack or above it.
+unsafe fn caller(at: Registers, bounds: Bounds<'_>, is_first: bool) -> Option<Registers> {
+    let inside = |place: usize| {
+        place.is_multiple_of(WORD)
+            && place >= at.stack
+            && place < bounds.high.saturating_sub(WORD - 1)
+    };
+    // SAFETY: aligned, and inside the stack above the stack pointer, which is mapped while its thread lives.
+    let word = |place: usize| inside(place).then(|| unsafe { word(place) });
+    // A return address may be the first behind its function.
+    let looked_up = at.pc.wrapping_sub(usize::from(!is_first));
+    let leave = bounds.libraries.map_or(Leave::Elsewhere, |libraries| {
+        libraries.leave(looked_up as u64)
+    });
+    match leave {
+        Leave::Stop => None,
+        Leave::Caller {
+            from_rbp,
+            frame,
+            saved,
+        } => {
+            let from = if from_rbp { at.frame } else { at.stack };
+            let stack = from.wrapping_add_signed(frame as isize);
+            Some(Registers {
+                pc: word(stack.wrapping_sub(WORD))?,
+                frame: match saved {
+                    0 => at.frame,
+                    saved => word(stack.wrapping_add_signed(saved as isize))?,
+                },
+                stack,
+            })
+        }
+        Leave::Elsewhere => {
+            // SAFETY: the code is readable, as this function's caller has said.
+            let unframed = is_first
+                .then(|| unsafe { unframed(at.pc, bounds.code) })
+                .flatten();
+            if let Some(offset) = unframed {
+                let place = at.stack + offset;
+                return Some(Registers {
+                    pc: word(place)?,
+                    frame: at.frame,
+                    stack: place + WORD,
+                });
+            }
+            Some(Registers {
+                pc: word(at.frame.wrapping_add(WORD))?,
+                frame: word(at.frame)?,
+                stack: at.frame.wrapping_add(2 * WORD),
+            })
+        }
+    }
 }
 
 /// At a function's first two instructions, and at its last, `rbp` is still or again its caller's, and the
@@ -156,6 +208,7 @@ mod tests {
                 low: self.at(0),
                 high: self.at(self.words.len()),
                 code: (code, code + self.code.len()),
+                libraries: None,
             };
             // SAFETY: the bounds are those of the words, the code is mapped; no signal is needed for that.
             unsafe { walk(registers, bounds) }.addresses().to_vec()
@@ -213,8 +266,14 @@ mod tests {
                 frame: made.at(2),
                 stack: made.at(1),
             };
+            let bounds = Bounds {
+                low,
+                high,
+                code,
+                libraries: None,
+            };
             // SAFETY: as in `Made::walk`, or nothing is read at all, which is the rule.
-            let found = unsafe { walk(registers, Bounds { low, high, code }) };
+            let found = unsafe { walk(registers, bounds) };
             assert_eq!(found.addresses(), [7], "{rule}");
         }
     }
@@ -249,6 +308,65 @@ mod tests {
             &elsewhere,
             elsewhere.at(6),
             &[7, 71],
+        );
+    }
+
+    #[test]
+    fn a_librarys_function_is_left_by_its_table() {
+        // Word 1 is where the stack pointer is; the library's function has its frame up to word 4.
+        let mut made = Made::new(16).frame(8, 0, 71);
+        (made.words[3], made.words[4]) = (made.at(8), 70);
+        let with = |pc: usize, rows: &[(u32, i16, i16)]| {
+            let libraries = Unwind::made(5_000, 6_000, rows);
+            let registers = Registers {
+                pc,
+                frame: made.at(8),
+                stack: made.at(1),
+            };
+            let bounds = Bounds {
+                low: made.at(0),
+                high: made.at(16),
+                code: (0, 0),
+                libraries: Some(&libraries),
+            };
+            // SAFETY: as in `Made::walk`.
+            unsafe { walk(registers, bounds) }.addresses().to_vec()
+        };
+        let (by_rsp, by_rbp) = (32 | 1, 16 | 2);
+        assert_eq!(
+            with(5_000, &[(0, by_rsp, 0)]),
+            [5_000, 70, 71],
+            "rbp is the caller's"
+        );
+        let mut clobbered = with(5_000, &[(0, by_rsp, -16)]);
+        assert_eq!(clobbered, [5_000, 70, 71], "rbp was saved");
+        clobbered = with(5_000, &[(0, by_rsp, -24)]);
+        assert_eq!(clobbered, [5_000, 70], "what was saved is no frame");
+        assert_eq!(
+            with(5_000, &[(0, 0, 0)]),
+            [5_000],
+            "nobody knows the caller"
+        );
+        assert_eq!(
+            with(5_000, &[(0, 1_024 | 1, 0)]),
+            [5_000],
+            "a frame out of the stack"
+        );
+        assert_eq!(
+            with(5_000, &[(0, -64 | 1, 0)]),
+            [5_000],
+            "a frame below the stack pointer"
+        );
+        assert_eq!(
+            with(5_000, &[(0, 1, 0)]),
+            [5_000],
+            "a frame that does not grow"
+        );
+        assert_eq!(with(5_000, &[(0, by_rbp, 0)])[..2], [5_000, 71], "by rbp");
+        assert_eq!(
+            with(7, &[(0, by_rsp, 0)]),
+            [7, 71],
+            "elsewhere by frame pointers"
         );
     }
 }
