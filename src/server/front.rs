@@ -11,6 +11,9 @@
 //!   burst of connections some wait behind others that may never end (measured: two of six). Any
 //!   connection that ends frees one of them: so after a burst, the front connects to itself and hangs up,
 //!   once for each that came.
+//! - What it buffers, a short reply or a long one's end, std's `BufWriter` flushes: it goes on after each signal,
+//!   and the write timeout begins anew. Where signals hit a thread more often than that runs out (measured: 200 a
+//!   second), it waits for a client that does not read for as long as they come.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
