@@ -5,6 +5,7 @@ mod calls;
 mod counts;
 #[cfg(test)]
 mod deliveries;
+mod draft;
 mod elf;
 mod event;
 mod files;

@@ -4,25 +4,17 @@
 //! address without a symbol is named by its file and place, and an answer that the time did not reach is asked for
 //! again with the next profile.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use addr2line::{Loader, demangle_auto};
-
 use super::cache::Cache;
+use super::draft::{Draft, Noted};
 use super::files::Files;
 use super::maps::Maps;
 use super::named::{Frame, Module, Named, Place, Work};
 use super::period::{Period, Stack};
-use super::source_path::readable;
 use crate::clock::Clock;
-
-/// Functions that are inlined into one another at one place.
-const FRAMES_MAX: usize = 64;
-/// Of a name. Those of deeply nested generic types have no end.
-const WORD_BYTES_MAX: usize = 1_024;
 
 /// What is known of this process's addresses.
 #[derive(Debug)]
@@ -126,6 +118,7 @@ impl Symbols {
         kept
     }
 
+    /// The frames of each address, looked up in this order where they are not known.
     fn all_frames<'a>(
         &mut self,
         (addresses, order): (&[u64], &[u32]),
@@ -135,48 +128,56 @@ impl Symbols {
     ) -> Vec<Arc<[Frame]>> {
         work.addresses = addresses.len() as u64;
         let mut all = vec![Arc::from([]); addresses.len()];
+        let (mut found, mut put_off) = (Draft::default(), Draft::default());
+        let (mut of_found, mut of_put_off) = (Vec::new(), Vec::new());
         for place in order.iter().map(|place| *place as usize) {
             let address = addresses[place];
-            all[place] = if let Some(known) = self.frames.get(address) {
-                known
-            } else if self.clock.mono_ns() >= deadline_ns {
-                work.put_off += 1;
-                [self.nameless(address, files)].into()
+            if let Some(known) = self.frames.get(address) {
+                all[place] = known;
+            } else if self.clock.mono_ns() < deadline_ns {
+                look_up(address, files, &mut found);
+                of_found.push(place);
             } else {
-                work.looked_up += 1;
-                let frames: Arc<[Frame]> = self.look_up(address, files).into();
-                self.frames.put(address, frames.clone());
-                frames
-            };
+                put_off.note_name(address, &place_name(address, files));
+                of_put_off.push(place);
+            }
+        }
+        work.looked_up = of_found.len() as u64;
+        work.put_off = of_put_off.len() as u64;
+        files.close_tables();
+        for ((address, notes), place) in found.addresses().zip(of_found) {
+            all[place] = self.words.frames(notes);
+            self.frames.put(address, all[place].clone());
+        }
+        for ((_, notes), place) in put_off.addresses().zip(of_put_off) {
+            all[place] = self.words.frames(notes);
         }
         self.words.forget_unused();
         all
     }
+}
 
-    fn look_up<'a>(&mut self, address: u64, files: &mut Files<'a>) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        if let Some((_, mapping)) = files.maps().find(address) {
-            let own = files.own_address(mapping, address);
-            if let Some(loader) = files.loader(mapping) {
-                frames = self.words.frames(loader, own);
+fn look_up<'a>(address: u64, files: &mut Files<'a>, draft: &mut Draft) {
+    if let Some((_, mapping)) = files.maps().find(address) {
+        let own = files.own_address(mapping, address);
+        if let Some(loader) = files.loader(mapping) {
+            draft.note(address, loader, own);
+            if !draft.take_back_empty() {
+                return;
             }
         }
-        if frames.is_empty() {
-            frames.push(self.nameless(address, files));
-        }
-        frames
     }
+    draft.note_name(address, &place_name(address, files));
+}
 
-    /// `libc.so.6+0x29d90`.
-    fn nameless<'a>(&mut self, address: u64, files: &mut Files<'a>) -> Frame {
-        let name = match files.maps().find(address) {
-            Some((_, mapping)) => {
-                let own = files.own_address(mapping, address);
-                format!("{}+{own:#x}", mapping.short_name())
-            }
-            None => format!("{address:#x}"),
-        };
-        self.words.frame(&name, &name)
+/// `libc.so.6+0x29d90`.
+fn place_name<'a>(address: u64, files: &mut Files<'a>) -> String {
+    match files.maps().find(address) {
+        Some((_, mapping)) => {
+            let own = files.own_address(mapping, address);
+            format!("{}+{own:#x}", mapping.short_name())
+        }
+        None => format!("{address:#x}"),
     }
 }
 
@@ -220,60 +221,17 @@ fn locate<'a>(
 }
 
 impl Words {
-    /// By the debug information, and the symbol table where that ends: crates that are compiled without it, and
-    /// libraries, have that alone.
-    fn frames(&mut self, loader: &Loader, own: u64) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        let (mut file, mut line) = (self.word(""), 0);
-        if let Ok(mut found) = loader.find_frames(own) {
-            while let Ok(Some(frame)) = found.next()
-                && frames.len() < FRAMES_MAX
-            {
-                (file, line) = match &frame.location {
-                    Some(at) => (self.source(at.file), at.line.unwrap_or(0)),
-                    None => (self.word(""), 0),
-                };
-                let Some(function) = frame.function else {
-                    break;
-                };
-                let (Ok(name), Ok(symbol)) = (function.demangle(), function.raw_name()) else {
-                    break;
-                };
-                frames.push(Frame {
-                    file: file.clone(),
-                    line,
-                    ..self.frame(&name, &symbol)
-                });
-            }
-        }
-        if frames.is_empty()
-            && let Some(symbol) = loader.find_symbol(own)
-        {
-            let name = demangle_auto(Cow::from(symbol), None);
-            frames.push(Frame {
-                file,
-                line,
-                ..self.frame(&name, symbol)
-            });
-        }
-        frames
-    }
-
-    fn source(&mut self, path: Option<&str>) -> Arc<str> {
-        self.word(readable(path.unwrap_or_default()))
-    }
-
-    fn frame(&mut self, function: &str, symbol: &str) -> Frame {
-        Frame {
-            function: self.word(function),
-            symbol: self.word(symbol),
-            file: self.word(""),
-            line: 0,
-        }
+    fn frames<'a>(&mut self, notes: impl Iterator<Item = Noted<'a>>) -> Arc<[Frame]> {
+        let frame = |noted: Noted<'a>| Frame {
+            function: self.word(noted.function),
+            symbol: self.word(noted.symbol),
+            file: self.word(noted.file),
+            line: noted.line,
+        };
+        notes.map(frame).collect()
     }
 
     fn word(&mut self, text: &str) -> Arc<str> {
-        let text = &text[..text.floor_char_boundary(WORD_BYTES_MAX)];
         if let Some(known) = self.0.get(text) {
             return known.clone();
         }
@@ -477,15 +435,12 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_kept_while_a_frame_has_it_and_cut_where_it_is_long() {
+    fn a_word_is_kept_while_a_frame_has_it() {
         let mut words = Words::default();
         let word = words.word("a");
         assert!(Arc::ptr_eq(&word, &words.word("a")));
         words.word("b");
         words.forget_unused();
         assert_eq!(words.0.len(), 1);
-        let long = "\u{e9}".repeat(WORD_BYTES_MAX);
-        assert_eq!(words.word(&long).len(), WORD_BYTES_MAX);
-        assert_eq!(words.word(&format!("a{long}")).len(), WORD_BYTES_MAX - 1);
     }
 }
