@@ -5,7 +5,6 @@ mod calls;
 mod counts;
 #[cfg(test)]
 mod deliveries;
-mod draft;
 mod elf;
 mod event;
 mod files;
@@ -13,6 +12,7 @@ mod headers;
 mod maps;
 mod multipart;
 mod named;
+mod notes;
 mod options;
 mod output;
 mod owed;

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::named::{Frame, Module, Named, Place};
+use super::named::{Module, Named, Place};
+use super::notes::{Frame, Notes};
 use super::period::{Period, Sample};
 use super::protobuf::{bytes, message, number, packed};
 
@@ -43,7 +44,12 @@ pub(super) struct Labels {
 }
 
 /// Writes a profile, not packed yet.
-pub(super) fn encode(out: &mut Vec<u8>, period: &Period, named: &Named, labels: Labels) {
+pub(super) fn encode(
+    out: &mut Vec<u8>,
+    period: &Period,
+    (named, notes): (&Named, &Notes),
+    labels: Labels,
+) {
     let mut tables = Tables::default();
     tables.text("");
     let has_allocations = period
@@ -79,13 +85,17 @@ pub(super) fn encode(out: &mut Vec<u8>, period: &Period, named: &Named, labels: 
     for (id, module) in (1..).zip(&named.modules) {
         let places = named.places.iter();
         let own = places.filter(|place| place.module.map(u64::from) == Some(id - 1));
-        tables.mapping(out, id, (module, own));
+        let frames: Vec<Frame<'_>> = own.flat_map(|place| notes.frames(place.frames)).collect();
+        tables.mapping(out, id, (module, &frames));
     }
     for (id, place) in (1..).zip(&named.places) {
-        tables.location(out, id, place);
+        let mapping = place.module.map_or(0, |module| u64::from(module) + 1);
+        let numbers = [id, mapping, place.address];
+        tables.location(out, numbers, notes.frames(place.frames));
     }
     if is_nowhere_used {
-        tables.location(out, nowhere, &nowhere_place());
+        let frame = Frame::named(NOT_SAMPLED);
+        tables.location(out, [nowhere, 0, 0], [frame].into_iter());
     }
     out.append(&mut tables.functions);
     number(out, field::TIME_NANOS, period.start_unix_ns);
@@ -107,21 +117,6 @@ fn values(sample: &Sample, has_allocations: bool) -> Vec<u64> {
     // They are signed there.
     let signed = |value: u64| value.min(i64::MAX as u64);
     values.into_iter().map(signed).collect()
-}
-
-fn nowhere_place() -> Place {
-    let name: Arc<str> = NOT_SAMPLED.into();
-    let frame = Frame {
-        function: name.clone(),
-        symbol: name,
-        file: "".into(),
-        line: 0,
-    };
-    Place {
-        address: 0,
-        module: None,
-        frames: [frame].into(),
-    }
 }
 
 /// Texts and functions, each once.
@@ -195,12 +190,7 @@ impl Tables {
         });
     }
 
-    fn mapping<'b>(
-        &mut self,
-        out: &mut Vec<u8>,
-        id: u64,
-        (module, places): (&Module, impl Iterator<Item = &'b Place>),
-    ) {
+    fn mapping(&mut self, out: &mut Vec<u8>, id: u64, (module, frames): (&Module, &[Frame<'_>])) {
         let mapping = &module.mapping;
         let name = if mapping.name.is_empty() {
             self.text(mapping.short_name())
@@ -208,7 +198,6 @@ impl Tables {
             self.text(&mapping.name)
         };
         let build_id = self.text(&module.build_id);
-        let frames: Vec<&Frame> = places.flat_map(|place| &*place.frames).collect();
         let has_files = frames.iter().any(|frame| !frame.file.is_empty());
         let has_lines = frames.iter().any(|frame| frame.line != 0);
         message(out, field::MAPPING, |out| {
@@ -226,20 +215,20 @@ impl Tables {
         });
     }
 
-    fn location(&mut self, out: &mut Vec<u8>, id: u64, place: &Place) {
-        let lines: Vec<(u64, u32)> = place
-            .frames
-            .iter()
+    /// Its id, its mapping and its address.
+    fn location<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        [id, mapping, address]: [u64; 3],
+        frames: impl Iterator<Item = Frame<'a>>,
+    ) {
+        let lines: Vec<(u64, u32)> = frames
             .map(|frame| (self.function(frame), frame.line))
             .collect();
         message(out, field::LOCATION, |out| {
             number(out, 1, id);
-            number(
-                out,
-                2,
-                place.module.map_or(0, |module| u64::from(module) + 1),
-            );
-            number(out, 3, place.address);
+            number(out, 2, mapping);
+            number(out, 3, address);
             for (function, line) in lines {
                 message(out, 4, |out| {
                     number(out, 1, function);
@@ -249,9 +238,9 @@ impl Tables {
         });
     }
 
-    fn function(&mut self, frame: &Frame) -> u64 {
-        let (name, symbol) = (self.text(&frame.function), self.text(&frame.symbol));
-        let key = [name, symbol, self.text(&frame.file)];
+    fn function(&mut self, frame: Frame<'_>) -> u64 {
+        let (name, symbol) = (self.text(frame.function), self.text(frame.symbol));
+        let key = [name, symbol, self.text(frame.file)];
         let next = self.by_function.len() as u64 + 1;
         *self.by_function.entry(key).or_insert_with(|| {
             message(&mut self.functions, field::FUNCTION, |out| {
@@ -276,19 +265,10 @@ mod tests {
         endpoints: true,
     };
 
-    fn encoded(period: &Period, named: &Named, labels: Labels) -> Vec<u8> {
+    fn encoded(period: &Period, named: (&Named, &Notes), labels: Labels) -> Vec<u8> {
         let mut out = Vec::new();
         encode(&mut out, period, named, labels);
         out
-    }
-
-    fn frame(function: &str, symbol: &str, file: &str, line: u32) -> Frame {
-        Frame {
-            function: function.into(),
-            symbol: symbol.into(),
-            file: file.into(),
-            line,
-        }
     }
 
     /// A field's number and its content: a number, or bytes.
@@ -419,7 +399,11 @@ mod tests {
 
     #[test]
     fn an_empty_profile_is_these_bytes() {
-        let bytes = encoded(&Period::default(), &Named::default(), ALL);
+        let bytes = encoded(
+            &Period::default(),
+            (&Named::default(), &Notes::default()),
+            ALL,
+        );
         let expected: &[u8] = b"\
             \x0a\x04\x08\x01\x10\x02\
             \x0a\x04\x08\x03\x10\x04\
@@ -453,11 +437,12 @@ mod tests {
             }],
             ..Period::default()
         };
+        let mut notes = Notes::default();
         let named = Named {
             places: vec![Place {
                 address: 0x11,
                 module: None,
-                frames: [frame("f", "f", "", 0)].into(),
+                frames: notes.add([Frame::named("f")]),
             }],
             stacks: vec![vec![0]],
             ..Named::default()
@@ -488,7 +473,7 @@ mod tests {
             \x32\x0bthread name\
             \x32\x07span id\
             \x32\x01f";
-        let bytes = encoded(&period, &named, ALL);
+        let bytes = encoded(&period, (&named, &notes), ALL);
         assert_eq!(bytes, expected);
         for cut in 0..bytes.len() {
             // A cut between two fields is a profile, if a poorer one.
@@ -498,7 +483,7 @@ mod tests {
         }
     }
 
-    fn rich() -> (Period, Named) {
+    fn rich() -> (Period, Named, Notes) {
         let thread = |id: u64, name: &str| Thread {
             id,
             name: name.to_string(),
@@ -537,23 +522,30 @@ mod tests {
             mapping: mapping(start, name),
             build_id: build_id.to_string(),
         };
-        let place = |address, module, frames: &[Frame]| Place {
+        let mut notes = Notes::default();
+        let mut place = |address, module, frames: &[Frame<'_>]| Place {
             address,
             module,
-            frames: frames.into(),
+            frames: notes.add(frames.iter().copied()),
         };
-        let (inner, outer) = (frame("i", "_i", "a.rs", 3), frame("o", "_o", "a.rs", 9));
+        let frame = |function, symbol, line| Frame {
+            function,
+            symbol,
+            file: "a.rs",
+            line,
+        };
+        let (inner, outer) = (frame("i", "_i", 3), frame("o", "_o", 9));
         let named = Named {
             modules: vec![module(0x1000, "/bin/a", "ab01"), module(0x9000, "", "")],
             places: vec![
-                place(0x1011, Some(0), &[inner, outer.clone()]),
-                place(0x9001, Some(1), &[frame("x+0x1", "x+0x1", "", 0)]),
+                place(0x1011, Some(0), &[inner, outer]),
+                place(0x9001, Some(1), &[Frame::named("x+0x1")]),
                 place(0x1020, Some(0), &[Frame { line: 12, ..outer }]),
             ],
             stacks: vec![vec![0, 2], vec![1, 2, 2], vec![]],
             ..Named::default()
         };
-        (period, named)
+        (period, named, notes)
     }
 
     const TYPES: [&str; 3] = [
@@ -575,9 +567,13 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &str, labels: Labels, samples: [&str; 4]) {
-        let (period, named) = rich();
+        let (period, named, notes) = rich();
         let expected = [&TYPES[..], &samples, &REST].concat();
-        assert_eq!(told(&encoded(&period, &named, labels)), expected, "{rule}");
+        assert_eq!(
+            told(&encoded(&period, (&named, &notes), labels)),
+            expected,
+            "{rule}"
+        );
     }
 
     #[test]
@@ -618,10 +614,10 @@ mod tests {
 
     #[test]
     fn allocations_are_there_where_any_were_seen() {
-        let (mut period, named) = rich();
+        let (mut period, named, notes) = rich();
         period.samples[1].allocated_bytes = 9;
         period.samples[2].allocations = 8;
-        let told = told(&encoded(&period, &named, ALL));
+        let told = told(&encoded(&period, (&named, &notes), ALL));
         assert_eq!(
             told[3..5],
             ["type alloc-samples/count", "type alloc-space/bytes"]
