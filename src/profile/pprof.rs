@@ -306,94 +306,94 @@ mod tests {
         Some(found)
     }
 
-    /// A profile as text, a line a message, with texts and ids resolved; strings show what refers to them.
+    fn num(message: &[Field], field: u64) -> u64 {
+        let found = message.iter().find(|(number, _)| *number == field);
+        found.map_or(0, |(_, content)| *content.as_ref().unwrap())
+    }
+
+    fn inner(message: &[Field], field: u64) -> Vec<Vec<Field>> {
+        let own = message.iter().filter(|(number, _)| *number == field);
+        own.map(|(_, content)| fields(content.as_ref().unwrap_err()).unwrap())
+            .collect()
+    }
+
+    /// Packed numbers.
+    fn list(message: &[Field], field: u64) -> Vec<u64> {
+        let found = message.iter().find(|(number, _)| *number == field);
+        let Some((_, Err(packed))) = found else {
+            return Vec::new();
+        };
+        let ends = |byte: &u8| *byte < 128;
+        // Each read as the content of a field of number 0.
+        let one = |digits: &[u8]| fields(&[&[0], digits].concat()).unwrap()[0].1.clone();
+        packed
+            .split_inclusive(ends)
+            .map(|digits| one(digits).unwrap())
+            .collect()
+    }
+
+    struct Texts(Vec<String>);
+
+    impl Texts {
+        fn of(&self, message: &[Field], field: u64) -> &str {
+            &self.0[num(message, field) as usize]
+        }
+
+        fn sample(&self, sample: &[Field]) -> String {
+            let label = |label: &Vec<Field>| match num(label, 2) {
+                0 => format!("{}={}", self.of(label, 1), num(label, 3) as i64),
+                _ => format!("{}={:?}", self.of(label, 1), self.of(label, 2)),
+            };
+            let labels: Vec<String> = inner(sample, 3).iter().map(label).collect();
+            let (at, values) = (list(sample, 1), list(sample, 2));
+            format!("sample {at:?} {values:?} {}", labels.join(" "))
+        }
+
+        fn mapping(&self, mapping: &[Field]) -> String {
+            let flags: Vec<u64> = (7..=10).map(|flag| num(mapping, flag)).collect();
+            let [id, start, end, offset] = [1, 2, 3, 4].map(|field| num(mapping, field));
+            let (name, build) = (self.of(mapping, 5), self.of(mapping, 6));
+            format!("mapping {id} {start:#x}-{end:#x}+{offset:#x} {name:?} {build:?} {flags:?}")
+        }
+
+        fn location(&self, location: &[Field], functions: &[Vec<Field>]) -> String {
+            let line = |line: &Vec<Field>| {
+                let mut own = functions.iter();
+                let own = own.find(|own| num(own, 1) == num(line, 1)).unwrap();
+                let [name, symbol, file] = [2, 3, 4].map(|field| self.of(own, field));
+                format!("{name}|{symbol}|{file}:{}", num(line, 2))
+            };
+            let lines: Vec<String> = inner(location, 4).iter().map(line).collect();
+            let [id, mapping, address] = [1, 2, 3].map(|field| num(location, field));
+            format!(
+                "location {id} in {mapping} {address:#x} {}",
+                lines.join(" < ")
+            )
+        }
+    }
+
+    /// A profile as text, a line a message, with what it refers to.
     fn told(bytes: &[u8]) -> Vec<String> {
         let profile = fields(bytes).unwrap();
-        let of = |field: u64| -> Vec<Vec<Field>> {
-            let own = profile.iter().filter(|(number, _)| *number == field);
-            own.map(|(_, content)| fields(content.as_ref().unwrap_err()).unwrap())
-                .collect()
-        };
-        let texts: Vec<String> = profile
+        let texts = profile.iter().filter(|(number, _)| *number == 6);
+        let text = |content: &Vec<u8>| String::from_utf8(content.clone()).unwrap();
+        let texts = texts.map(|(_, content)| text(content.as_ref().unwrap_err()));
+        let texts = Texts(texts.collect());
+        assert_eq!(texts.0[0], "");
+        let kind = |kind: &Vec<Field>| format!("{}/{}", texts.of(kind, 1), texts.of(kind, 2));
+        let types = inner(&profile, 1);
+        let mut lines: Vec<String> = types
             .iter()
-            .filter(|(number, _)| *number == 6)
-            .map(|(_, content)| String::from_utf8(content.clone().unwrap_err()).unwrap())
+            .map(|one| format!("type {}", kind(one)))
             .collect();
-        assert_eq!(texts[0], "");
-        let num = |message: &[Field], field: u64| -> u64 {
-            let found = message.iter().find(|(number, _)| *number == field);
-            found.map_or(0, |(_, content)| *content.as_ref().unwrap())
-        };
-        let text = |message: &[Field], field: u64| texts[num(message, field) as usize].clone();
-        let list = |message: &[Field], field: u64| -> Vec<u64> {
-            let found = message.iter().find(|(number, _)| *number == field);
-            let Some((_, Err(packed))) = found else {
-                return Vec::new();
-            };
-            let mut values = Vec::new();
-            // As fields of number 0, one byte in front of each.
-            let mut rest = &packed[..];
-            while !rest.is_empty() {
-                let end = rest.iter().position(|byte| *byte < 128).unwrap() + 1;
-                let one = [&[0][..], &rest[..end]].concat();
-                values.push(fields(&one).unwrap()[0].1.clone().unwrap());
-                rest = &rest[end..];
-            }
-            values
-        };
-        let inner = |message: &[Field], field: u64| -> Vec<Vec<Field>> {
-            let own = message.iter().filter(|(number, _)| *number == field);
-            own.map(|(_, content)| fields(content.as_ref().unwrap_err()).unwrap())
-                .collect()
-        };
-        let mut lines = Vec::new();
-        for kind in of(1) {
-            lines.push(format!("type {}/{}", text(&kind, 1), text(&kind, 2)));
-        }
-        for sample in of(2) {
-            let labels: Vec<String> = inner(&sample, 3)
-                .iter()
-                .map(|label| match num(label, 2) {
-                    0 => format!("{}={}", text(label, 1), num(label, 3) as i64),
-                    _ => format!("{}={:?}", text(label, 1), text(label, 2)),
-                })
-                .collect();
-            let (at, values) = (list(&sample, 1), list(&sample, 2));
-            lines.push(format!("sample {at:?} {values:?} {}", labels.join(" ")));
-        }
-        for mapping in of(3) {
-            let flags: Vec<u64> = (7..=10).map(|flag| num(&mapping, flag)).collect();
-            let [start, end, offset] = [2, 3, 4].map(|field| num(&mapping, field));
-            let (id, name, build) = (num(&mapping, 1), text(&mapping, 5), text(&mapping, 6));
-            lines.push(format!(
-                "mapping {id} {start:#x}-{end:#x}+{offset:#x} {name:?} {build:?} {flags:?}"
-            ));
-        }
-        let functions = of(5);
-        for location in of(4) {
-            let said: Vec<String> = inner(&location, 4)
-                .iter()
-                .map(|line| {
-                    let function = num(line, 1);
-                    let own = functions
-                        .iter()
-                        .find(|own| num(own, 1) == function)
-                        .unwrap();
-                    let [name, symbol, file] = [2, 3, 4].map(|field| text(own, field));
-                    format!("{name}|{symbol}|{file}:{}", num(line, 2))
-                })
-                .collect();
-            let [id, mapping, address] = [1, 2, 3].map(|field| num(&location, field));
-            lines.push(format!(
-                "location {id} in {mapping} {address:#x} {}",
-                said.join(" < ")
-            ));
-        }
-        for kind in of(11) {
-            let [at, length, period] = [9, 10, 12].map(|field| num(&profile, field));
-            let kind = format!("{}/{}", text(&kind, 1), text(&kind, 2));
-            lines.push(format!("{at} for {length}, each {period} {kind}"));
-        }
+        lines.extend(inner(&profile, 2).iter().map(|one| texts.sample(one)));
+        lines.extend(inner(&profile, 3).iter().map(|one| texts.mapping(one)));
+        let functions = inner(&profile, 5);
+        let locations = inner(&profile, 4);
+        lines.extend(locations.iter().map(|one| texts.location(one, &functions)));
+        let [at, length, period] = [9, 10, 12].map(|field| num(&profile, field));
+        let own = kind(&inner(&profile, 11)[0]);
+        lines.push(format!("{at} for {length}, each {period} {own}"));
         lines
     }
 

@@ -57,9 +57,10 @@ impl Symbols {
         let mut files = Files::new(&maps);
         let mut named = Named::default();
         let mut places = HashMap::new();
+        let mut stacks_cut = 0;
         for stack in &period.stacks {
             let kept = self.kept(stack, &mut files);
-            named.work.stacks_cut += u64::from(kept.len() < stack.len());
+            stacks_cut += u64::from(kept.len() < stack.len());
             let place = |address: u64| {
                 let next = places.len() as u32;
                 *places.entry(address).or_insert(next)
@@ -68,20 +69,16 @@ impl Symbols {
         }
         let mut addresses: Vec<(u64, u32)> = places.into_iter().collect();
         addresses.sort_unstable_by_key(|(_, place)| *place);
-        let order = by_weight(period, &named.stacks, addresses.len());
         let addresses: Vec<u64> = addresses.into_iter().map(|(address, _)| address).collect();
-        let frames = self.all_frames(
-            (&addresses, &order),
-            deadline_ns,
-            &mut files,
-            &mut named.work,
-        );
+        let order = by_weight(period, &named.stacks, addresses.len());
+        let (frames, work) = self.all_frames((&addresses, &order), deadline_ns, &mut files);
         locate(
             &mut named,
             &maps,
             &mut files,
             addresses.into_iter().zip(frames),
         );
+        named.work = Work { stacks_cut, ..work };
         named.work.files_opened = files.loaded;
         named.work.files_failed = files.failed;
         named.work.elapsed_ns = self.clock.mono_ns().saturating_sub(started_ns);
@@ -141,9 +138,7 @@ impl Symbols {
         (addresses, order): (&[u64], &[u32]),
         deadline_ns: u64,
         files: &mut Files<'a>,
-        work: &mut Work,
-    ) -> Vec<Span> {
-        work.addresses = addresses.len() as u64;
+    ) -> (Vec<Span>, Work) {
         let mut all = vec![Span::default(); addresses.len()];
         let mut draft = Notes::default();
         let (mut found, mut put_off) = (Vec::new(), Vec::new());
@@ -158,8 +153,12 @@ impl Symbols {
                 put_off.push((place, draft.add([Frame::named(&name)])));
             }
         }
-        work.looked_up = found.len() as u64;
-        work.put_off = put_off.len() as u64;
+        let work = Work {
+            addresses: addresses.len() as u64,
+            looked_up: found.len() as u64,
+            put_off: put_off.len() as u64,
+            ..Work::default()
+        };
         files.close_tables();
         for (place, span) in found {
             all[place] = self.notes.add(draft.frames(span));
@@ -168,7 +167,7 @@ impl Symbols {
         for (place, span) in put_off {
             all[place] = self.notes.add(draft.frames(span));
         }
-        all
+        (all, work)
     }
 }
 
