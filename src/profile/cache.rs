@@ -45,6 +45,13 @@ impl<V: Clone> Cache<V> {
         }
     }
 
+    /// Puts another value in the place of each.
+    pub(super) fn replace(&mut self, mut with: impl FnMut(V) -> V) {
+        for (value, _) in self.entries.values_mut() {
+            *value = with(value.clone());
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
     }
@@ -82,6 +89,8 @@ mod tests {
 
         (MAX + 1..3 * MAX).for_each(|address| cache.put(address, 0));
         assert_eq!(cache.len(), ADDRESSES_MAX);
+        cache.replace(|value| value + 1);
+        assert_eq!(cache.get(3), Some(7));
         cache.clear();
         assert_eq!(cache.len(), 0);
     }

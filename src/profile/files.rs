@@ -99,6 +99,13 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// Gives back what reading the tables took.
+    pub(super) fn close_tables(&mut self) {
+        for opened in self.by_name.values_mut().flatten() {
+            opened.loader = Tables::NotRead;
+        }
+    }
+
     fn opened(&mut self, mapping: &'a Mapping) -> Option<&mut Opened> {
         let (maps, failed) = (self.maps, &mut self.failed);
         let open = || {

@@ -75,6 +75,7 @@ mod maps;
 mod memory;
 mod multipart;
 mod named;
+mod notes;
 mod options;
 mod output;
 mod owed;

@@ -1,31 +1,17 @@
 //! A profile's stacks with names to their addresses.
 
-use std::sync::Arc;
-
 use super::maps::Mapping;
-
-/// One function at one place. Inlined functions stand at the place of the one that holds them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// For people: demangled, without the hash.
-    pub(super) function: Arc<str>,
-    /// As the linker has it.
-    pub(super) symbol: Arc<str>,
-    /// Empty where it is not known.
-    pub(super) file: Arc<str>,
-    /// 0 where it is not known.
-    pub(super) line: u32,
-}
+use super::notes::Span;
 
 /// A distinct address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Of the instruction itself; in front of a return address, the last byte of its call.
     pub(super) address: u64,
     /// Index into [`Named::modules`].
     pub(super) module: Option<u32>,
-    /// Innermost first, at least one.
-    pub(super) frames: Arc<[Frame]>,
+    /// In the notes of who named it; at least one.
+    pub(super) frames: Span,
 }
 
 /// A mapping that a place is in.

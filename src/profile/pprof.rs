@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::named::{Frame, Module, Named, Place};
+use super::named::{Module, Named, Place};
+use super::notes::{Frame, Notes};
 use super::period::{Period, Sample};
 use super::protobuf::{bytes, message, number, packed};
 
@@ -43,7 +44,12 @@ pub(super) struct Labels {
 }
 
 /// Writes a profile, not packed yet.
-pub(super) fn encode(out: &mut Vec<u8>, period: &Period, named: &Named, labels: Labels) {
+pub(super) fn encode(
+    out: &mut Vec<u8>,
+    period: &Period,
+    (named, notes): (&Named, &Notes),
+    labels: Labels,
+) {
     let mut tables = Tables::default();
     tables.text("");
     let has_allocations = period
@@ -79,13 +85,17 @@ pub(super) fn encode(out: &mut Vec<u8>, period: &Period, named: &Named, labels: 
     for (id, module) in (1..).zip(&named.modules) {
         let places = named.places.iter();
         let own = places.filter(|place| place.module.map(u64::from) == Some(id - 1));
-        tables.mapping(out, id, (module, own));
+        let frames: Vec<Frame<'_>> = own.flat_map(|place| notes.frames(place.frames)).collect();
+        tables.mapping(out, id, (module, &frames));
     }
     for (id, place) in (1..).zip(&named.places) {
-        tables.location(out, id, place);
+        let mapping = place.module.map_or(0, |module| u64::from(module) + 1);
+        let numbers = [id, mapping, place.address];
+        tables.location(out, numbers, notes.frames(place.frames));
     }
     if is_nowhere_used {
-        tables.location(out, nowhere, &nowhere_place());
+        let frame = Frame::named(NOT_SAMPLED);
+        tables.location(out, [nowhere, 0, 0], [frame].into_iter());
     }
     out.append(&mut tables.functions);
     number(out, field::TIME_NANOS, period.start_unix_ns);
@@ -107,21 +117,6 @@ fn values(sample: &Sample, has_allocations: bool) -> Vec<u64> {
     // They are signed there.
     let signed = |value: u64| value.min(i64::MAX as u64);
     values.into_iter().map(signed).collect()
-}
-
-fn nowhere_place() -> Place {
-    let name: Arc<str> = NOT_SAMPLED.into();
-    let frame = Frame {
-        function: name.clone(),
-        symbol: name,
-        file: "".into(),
-        line: 0,
-    };
-    Place {
-        address: 0,
-        module: None,
-        frames: [frame].into(),
-    }
 }
 
 /// Texts and functions, each once.
@@ -195,12 +190,7 @@ impl Tables {
         });
     }
 
-    fn mapping<'b>(
-        &mut self,
-        out: &mut Vec<u8>,
-        id: u64,
-        (module, places): (&Module, impl Iterator<Item = &'b Place>),
-    ) {
+    fn mapping(&mut self, out: &mut Vec<u8>, id: u64, (module, frames): (&Module, &[Frame<'_>])) {
         let mapping = &module.mapping;
         let name = if mapping.name.is_empty() {
             self.text(mapping.short_name())
@@ -208,7 +198,6 @@ impl Tables {
             self.text(&mapping.name)
         };
         let build_id = self.text(&module.build_id);
-        let frames: Vec<&Frame> = places.flat_map(|place| &*place.frames).collect();
         let has_files = frames.iter().any(|frame| !frame.file.is_empty());
         let has_lines = frames.iter().any(|frame| frame.line != 0);
         message(out, field::MAPPING, |out| {
@@ -226,20 +215,20 @@ impl Tables {
         });
     }
 
-    fn location(&mut self, out: &mut Vec<u8>, id: u64, place: &Place) {
-        let lines: Vec<(u64, u32)> = place
-            .frames
-            .iter()
+    /// Its id, its mapping and its address.
+    fn location<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        [id, mapping, address]: [u64; 3],
+        frames: impl Iterator<Item = Frame<'a>>,
+    ) {
+        let lines: Vec<(u64, u32)> = frames
             .map(|frame| (self.function(frame), frame.line))
             .collect();
         message(out, field::LOCATION, |out| {
             number(out, 1, id);
-            number(
-                out,
-                2,
-                place.module.map_or(0, |module| u64::from(module) + 1),
-            );
-            number(out, 3, place.address);
+            number(out, 2, mapping);
+            number(out, 3, address);
             for (function, line) in lines {
                 message(out, 4, |out| {
                     number(out, 1, function);
@@ -249,9 +238,9 @@ impl Tables {
         });
     }
 
-    fn function(&mut self, frame: &Frame) -> u64 {
-        let (name, symbol) = (self.text(&frame.function), self.text(&frame.symbol));
-        let key = [name, symbol, self.text(&frame.file)];
+    fn function(&mut self, frame: Frame<'_>) -> u64 {
+        let (name, symbol) = (self.text(frame.function), self.text(frame.symbol));
+        let key = [name, symbol, self.text(frame.file)];
         let next = self.by_function.len() as u64 + 1;
         *self.by_function.entry(key).or_insert_with(|| {
             message(&mut self.functions, field::FUNCTION, |out| {
@@ -276,19 +265,10 @@ mod tests {
         endpoints: true,
     };
 
-    fn encoded(period: &Period, named: &Named, labels: Labels) -> Vec<u8> {
+    fn encoded(period: &Period, named: (&Named, &Notes), labels: Labels) -> Vec<u8> {
         let mut out = Vec::new();
         encode(&mut out, period, named, labels);
         out
-    }
-
-    fn frame(function: &str, symbol: &str, file: &str, line: u32) -> Frame {
-        Frame {
-            function: function.into(),
-            symbol: symbol.into(),
-            file: file.into(),
-            line,
-        }
     }
 
     /// A field's number and its content: a number, or bytes.
@@ -326,100 +306,104 @@ mod tests {
         Some(found)
     }
 
-    /// A profile as text, a line a message, with texts and ids resolved; strings show what refers to them.
+    fn num(message: &[Field], field: u64) -> u64 {
+        let found = message.iter().find(|(number, _)| *number == field);
+        found.map_or(0, |(_, content)| *content.as_ref().unwrap())
+    }
+
+    fn inner(message: &[Field], field: u64) -> Vec<Vec<Field>> {
+        let own = message.iter().filter(|(number, _)| *number == field);
+        own.map(|(_, content)| fields(content.as_ref().unwrap_err()).unwrap())
+            .collect()
+    }
+
+    /// Packed numbers.
+    fn list(message: &[Field], field: u64) -> Vec<u64> {
+        let found = message.iter().find(|(number, _)| *number == field);
+        let Some((_, Err(packed))) = found else {
+            return Vec::new();
+        };
+        let ends = |byte: &u8| *byte < 128;
+        // Each read as the content of a field of number 0.
+        let one = |digits: &[u8]| fields(&[&[0], digits].concat()).unwrap()[0].1.clone();
+        packed
+            .split_inclusive(ends)
+            .map(|digits| one(digits).unwrap())
+            .collect()
+    }
+
+    struct Texts(Vec<String>);
+
+    impl Texts {
+        fn of(&self, message: &[Field], field: u64) -> &str {
+            &self.0[num(message, field) as usize]
+        }
+
+        fn sample(&self, sample: &[Field]) -> String {
+            let label = |label: &Vec<Field>| match num(label, 2) {
+                0 => format!("{}={}", self.of(label, 1), num(label, 3) as i64),
+                _ => format!("{}={:?}", self.of(label, 1), self.of(label, 2)),
+            };
+            let labels: Vec<String> = inner(sample, 3).iter().map(label).collect();
+            let (at, values) = (list(sample, 1), list(sample, 2));
+            format!("sample {at:?} {values:?} {}", labels.join(" "))
+        }
+
+        fn mapping(&self, mapping: &[Field]) -> String {
+            let flags: Vec<u64> = (7..=10).map(|flag| num(mapping, flag)).collect();
+            let [id, start, end, offset] = [1, 2, 3, 4].map(|field| num(mapping, field));
+            let (name, build) = (self.of(mapping, 5), self.of(mapping, 6));
+            format!("mapping {id} {start:#x}-{end:#x}+{offset:#x} {name:?} {build:?} {flags:?}")
+        }
+
+        fn location(&self, location: &[Field], functions: &[Vec<Field>]) -> String {
+            let line = |line: &Vec<Field>| {
+                let mut own = functions.iter();
+                let own = own.find(|own| num(own, 1) == num(line, 1)).unwrap();
+                let [name, symbol, file] = [2, 3, 4].map(|field| self.of(own, field));
+                format!("{name}|{symbol}|{file}:{}", num(line, 2))
+            };
+            let lines: Vec<String> = inner(location, 4).iter().map(line).collect();
+            let [id, mapping, address] = [1, 2, 3].map(|field| num(location, field));
+            format!(
+                "location {id} in {mapping} {address:#x} {}",
+                lines.join(" < ")
+            )
+        }
+    }
+
+    /// A profile as text, a line a message, with what it refers to.
     fn told(bytes: &[u8]) -> Vec<String> {
         let profile = fields(bytes).unwrap();
-        let of = |field: u64| -> Vec<Vec<Field>> {
-            let own = profile.iter().filter(|(number, _)| *number == field);
-            own.map(|(_, content)| fields(content.as_ref().unwrap_err()).unwrap())
-                .collect()
-        };
-        let texts: Vec<String> = profile
+        let texts = profile.iter().filter(|(number, _)| *number == 6);
+        let text = |content: &Vec<u8>| String::from_utf8(content.clone()).unwrap();
+        let texts = texts.map(|(_, content)| text(content.as_ref().unwrap_err()));
+        let texts = Texts(texts.collect());
+        assert_eq!(texts.0[0], "");
+        let kind = |kind: &Vec<Field>| format!("{}/{}", texts.of(kind, 1), texts.of(kind, 2));
+        let types = inner(&profile, 1);
+        let mut lines: Vec<String> = types
             .iter()
-            .filter(|(number, _)| *number == 6)
-            .map(|(_, content)| String::from_utf8(content.clone().unwrap_err()).unwrap())
+            .map(|one| format!("type {}", kind(one)))
             .collect();
-        assert_eq!(texts[0], "");
-        let num = |message: &[Field], field: u64| -> u64 {
-            let found = message.iter().find(|(number, _)| *number == field);
-            found.map_or(0, |(_, content)| *content.as_ref().unwrap())
-        };
-        let text = |message: &[Field], field: u64| texts[num(message, field) as usize].clone();
-        let list = |message: &[Field], field: u64| -> Vec<u64> {
-            let found = message.iter().find(|(number, _)| *number == field);
-            let Some((_, Err(packed))) = found else {
-                return Vec::new();
-            };
-            let mut values = Vec::new();
-            // As fields of number 0, one byte in front of each.
-            let mut rest = &packed[..];
-            while !rest.is_empty() {
-                let end = rest.iter().position(|byte| *byte < 128).unwrap() + 1;
-                let one = [&[0][..], &rest[..end]].concat();
-                values.push(fields(&one).unwrap()[0].1.clone().unwrap());
-                rest = &rest[end..];
-            }
-            values
-        };
-        let inner = |message: &[Field], field: u64| -> Vec<Vec<Field>> {
-            let own = message.iter().filter(|(number, _)| *number == field);
-            own.map(|(_, content)| fields(content.as_ref().unwrap_err()).unwrap())
-                .collect()
-        };
-        let mut lines = Vec::new();
-        for kind in of(1) {
-            lines.push(format!("type {}/{}", text(&kind, 1), text(&kind, 2)));
-        }
-        for sample in of(2) {
-            let labels: Vec<String> = inner(&sample, 3)
-                .iter()
-                .map(|label| match num(label, 2) {
-                    0 => format!("{}={}", text(label, 1), num(label, 3) as i64),
-                    _ => format!("{}={:?}", text(label, 1), text(label, 2)),
-                })
-                .collect();
-            let (at, values) = (list(&sample, 1), list(&sample, 2));
-            lines.push(format!("sample {at:?} {values:?} {}", labels.join(" ")));
-        }
-        for mapping in of(3) {
-            let flags: Vec<u64> = (7..=10).map(|flag| num(&mapping, flag)).collect();
-            let [start, end, offset] = [2, 3, 4].map(|field| num(&mapping, field));
-            let (id, name, build) = (num(&mapping, 1), text(&mapping, 5), text(&mapping, 6));
-            lines.push(format!(
-                "mapping {id} {start:#x}-{end:#x}+{offset:#x} {name:?} {build:?} {flags:?}"
-            ));
-        }
-        let functions = of(5);
-        for location in of(4) {
-            let said: Vec<String> = inner(&location, 4)
-                .iter()
-                .map(|line| {
-                    let function = num(line, 1);
-                    let own = functions
-                        .iter()
-                        .find(|own| num(own, 1) == function)
-                        .unwrap();
-                    let [name, symbol, file] = [2, 3, 4].map(|field| text(own, field));
-                    format!("{name}|{symbol}|{file}:{}", num(line, 2))
-                })
-                .collect();
-            let [id, mapping, address] = [1, 2, 3].map(|field| num(&location, field));
-            lines.push(format!(
-                "location {id} in {mapping} {address:#x} {}",
-                said.join(" < ")
-            ));
-        }
-        for kind in of(11) {
-            let [at, length, period] = [9, 10, 12].map(|field| num(&profile, field));
-            let kind = format!("{}/{}", text(&kind, 1), text(&kind, 2));
-            lines.push(format!("{at} for {length}, each {period} {kind}"));
-        }
+        lines.extend(inner(&profile, 2).iter().map(|one| texts.sample(one)));
+        lines.extend(inner(&profile, 3).iter().map(|one| texts.mapping(one)));
+        let functions = inner(&profile, 5);
+        let locations = inner(&profile, 4);
+        lines.extend(locations.iter().map(|one| texts.location(one, &functions)));
+        let [at, length, period] = [9, 10, 12].map(|field| num(&profile, field));
+        let own = kind(&inner(&profile, 11)[0]);
+        lines.push(format!("{at} for {length}, each {period} {own}"));
         lines
     }
 
     #[test]
     fn an_empty_profile_is_these_bytes() {
-        let bytes = encoded(&Period::default(), &Named::default(), ALL);
+        let bytes = encoded(
+            &Period::default(),
+            (&Named::default(), &Notes::default()),
+            ALL,
+        );
         let expected: &[u8] = b"\
             \x0a\x04\x08\x01\x10\x02\
             \x0a\x04\x08\x03\x10\x04\
@@ -453,11 +437,12 @@ mod tests {
             }],
             ..Period::default()
         };
+        let mut notes = Notes::default();
         let named = Named {
             places: vec![Place {
                 address: 0x11,
                 module: None,
-                frames: [frame("f", "f", "", 0)].into(),
+                frames: notes.add([Frame::named("f")]),
             }],
             stacks: vec![vec![0]],
             ..Named::default()
@@ -488,7 +473,7 @@ mod tests {
             \x32\x0bthread name\
             \x32\x07span id\
             \x32\x01f";
-        let bytes = encoded(&period, &named, ALL);
+        let bytes = encoded(&period, (&named, &notes), ALL);
         assert_eq!(bytes, expected);
         for cut in 0..bytes.len() {
             // A cut between two fields is a profile, if a poorer one.
@@ -498,7 +483,7 @@ mod tests {
         }
     }
 
-    fn rich() -> (Period, Named) {
+    fn rich() -> (Period, Named, Notes) {
         let thread = |id: u64, name: &str| Thread {
             id,
             name: name.to_string(),
@@ -537,23 +522,30 @@ mod tests {
             mapping: mapping(start, name),
             build_id: build_id.to_string(),
         };
-        let place = |address, module, frames: &[Frame]| Place {
+        let mut notes = Notes::default();
+        let mut place = |address, module, frames: &[Frame<'_>]| Place {
             address,
             module,
-            frames: frames.into(),
+            frames: notes.add(frames.iter().copied()),
         };
-        let (inner, outer) = (frame("i", "_i", "a.rs", 3), frame("o", "_o", "a.rs", 9));
+        let frame = |function, symbol, line| Frame {
+            function,
+            symbol,
+            file: "a.rs",
+            line,
+        };
+        let (inner, outer) = (frame("i", "_i", 3), frame("o", "_o", 9));
         let named = Named {
             modules: vec![module(0x1000, "/bin/a", "ab01"), module(0x9000, "", "")],
             places: vec![
-                place(0x1011, Some(0), &[inner, outer.clone()]),
-                place(0x9001, Some(1), &[frame("x+0x1", "x+0x1", "", 0)]),
+                place(0x1011, Some(0), &[inner, outer]),
+                place(0x9001, Some(1), &[Frame::named("x+0x1")]),
                 place(0x1020, Some(0), &[Frame { line: 12, ..outer }]),
             ],
             stacks: vec![vec![0, 2], vec![1, 2, 2], vec![]],
             ..Named::default()
         };
-        (period, named)
+        (period, named, notes)
     }
 
     const TYPES: [&str; 3] = [
@@ -575,9 +567,13 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &str, labels: Labels, samples: [&str; 4]) {
-        let (period, named) = rich();
+        let (period, named, notes) = rich();
         let expected = [&TYPES[..], &samples, &REST].concat();
-        assert_eq!(told(&encoded(&period, &named, labels)), expected, "{rule}");
+        assert_eq!(
+            told(&encoded(&period, (&named, &notes), labels)),
+            expected,
+            "{rule}"
+        );
     }
 
     #[test]
@@ -618,10 +614,10 @@ mod tests {
 
     #[test]
     fn allocations_are_there_where_any_were_seen() {
-        let (mut period, named) = rich();
+        let (mut period, named, notes) = rich();
         period.samples[1].allocated_bytes = 9;
         period.samples[2].allocations = 8;
-        let told = told(&encoded(&period, &named, ALL));
+        let told = told(&encoded(&period, (&named, &notes), ALL));
         assert_eq!(
             told[3..5],
             ["type alloc-samples/count", "type alloc-space/bytes"]

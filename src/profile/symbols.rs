@@ -4,48 +4,38 @@
 //! address without a symbol is named by its file and place, and an answer that the time did not reach is asked for
 //! again with the next profile.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
-use addr2line::{Loader, demangle_auto};
-
-use super::cache::Cache;
+use super::cache::{ADDRESSES_MAX, Cache};
 use super::files::Files;
 use super::maps::Maps;
-use super::named::{Frame, Module, Named, Place, Work};
+use super::named::{Module, Named, Place, Work};
+use super::notes::{Frame, Notes, Span};
 use super::period::{Period, Stack};
-use super::source_path::readable;
 use crate::clock::Clock;
 
-/// Functions that are inlined into one another at one place.
-const FRAMES_MAX: usize = 64;
-/// Of a name. Those of deeply nested generic types have no end.
-const WORD_BYTES_MAX: usize = 1_024;
+/// Frames that are noted before those of forgotten addresses are thrown out.
+const FRAMES_MAX: usize = 8 * ADDRESSES_MAX;
 
 /// What is known of this process's addresses.
 #[derive(Debug)]
 pub(super) struct Symbols {
     clock: Clock,
     maps: Maps,
-    frames: Cache<Arc<[Frame]>>,
+    known: Cache<Span>,
     returns: Cache<bool>,
-    words: Words,
+    notes: Notes,
 }
-
-/// Each text once, however many frames have it.
-#[derive(Debug, Default)]
-struct Words(HashSet<Arc<str>>);
 
 impl Symbols {
     pub(super) fn new(clock: Clock) -> Symbols {
         Symbols {
             clock,
             maps: Maps::default(),
-            frames: Cache::new(),
+            known: Cache::new(),
             returns: Cache::new(),
-            words: Words::default(),
+            notes: Notes::default(),
         }
     }
 
@@ -58,17 +48,19 @@ impl Symbols {
         let started_ns = self.clock.mono_ns();
         let maps = Maps::of_process()?;
         if !self.maps.are_kept_by(&maps) {
-            self.frames.clear();
+            self.known.clear();
             self.returns.clear();
         }
-        self.frames.begin_round();
+        self.tidy();
+        self.known.begin_round();
         self.returns.begin_round();
         let mut files = Files::new(&maps);
         let mut named = Named::default();
         let mut places = HashMap::new();
+        let mut stacks_cut = 0;
         for stack in &period.stacks {
             let kept = self.kept(stack, &mut files);
-            named.work.stacks_cut += u64::from(kept.len() < stack.len());
+            stacks_cut += u64::from(kept.len() < stack.len());
             let place = |address: u64| {
                 let next = places.len() as u32;
                 *places.entry(address).or_insert(next)
@@ -77,20 +69,16 @@ impl Symbols {
         }
         let mut addresses: Vec<(u64, u32)> = places.into_iter().collect();
         addresses.sort_unstable_by_key(|(_, place)| *place);
-        let order = by_weight(period, &named.stacks, addresses.len());
         let addresses: Vec<u64> = addresses.into_iter().map(|(address, _)| address).collect();
-        let frames = self.all_frames(
-            (&addresses, &order),
-            deadline_ns,
-            &mut files,
-            &mut named.work,
-        );
+        let order = by_weight(period, &named.stacks, addresses.len());
+        let (frames, work) = self.all_frames((&addresses, &order), deadline_ns, &mut files);
         locate(
             &mut named,
             &maps,
             &mut files,
             addresses.into_iter().zip(frames),
         );
+        named.work = Work { stacks_cut, ..work };
         named.work.files_opened = files.loaded;
         named.work.files_failed = files.failed;
         named.work.elapsed_ns = self.clock.mono_ns().saturating_sub(started_ns);
@@ -101,7 +89,25 @@ impl Symbols {
 
     /// Addresses that are held from one profile to the next.
     pub(super) fn held(&self) -> usize {
-        self.frames.len()
+        self.known.len()
+    }
+
+    /// Where the frames of named places stand.
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    fn tidy(&mut self) {
+        if self.notes.len() <= FRAMES_MAX {
+            return;
+        }
+        let old = std::mem::take(&mut self.notes);
+        let notes = &mut self.notes;
+        self.known.replace(|span| notes.add(old.frames(span)));
+        if notes.len() > FRAMES_MAX {
+            self.known.clear();
+            self.notes = Notes::default();
+        }
     }
 
     /// The stack to its first address that is none, as the addresses of the instructions themselves.
@@ -126,57 +132,66 @@ impl Symbols {
         kept
     }
 
+    /// The frames of each address, looked up in this order where they are not known.
     fn all_frames<'a>(
         &mut self,
         (addresses, order): (&[u64], &[u32]),
         deadline_ns: u64,
         files: &mut Files<'a>,
-        work: &mut Work,
-    ) -> Vec<Arc<[Frame]>> {
-        work.addresses = addresses.len() as u64;
-        let mut all = vec![Arc::from([]); addresses.len()];
+    ) -> (Vec<Span>, Work) {
+        let mut all = vec![Span::default(); addresses.len()];
+        let mut draft = Notes::default();
+        let (mut found, mut put_off) = (Vec::new(), Vec::new());
         for place in order.iter().map(|place| *place as usize) {
             let address = addresses[place];
-            all[place] = if let Some(known) = self.frames.get(address) {
-                known
-            } else if self.clock.mono_ns() >= deadline_ns {
-                work.put_off += 1;
-                [self.nameless(address, files)].into()
+            if let Some(known) = self.known.get(address) {
+                all[place] = known;
+            } else if self.clock.mono_ns() < deadline_ns {
+                found.push((place, look_up(address, files, &mut draft)));
             } else {
-                work.looked_up += 1;
-                let frames: Arc<[Frame]> = self.look_up(address, files).into();
-                self.frames.put(address, frames.clone());
-                frames
-            };
-        }
-        self.words.forget_unused();
-        all
-    }
-
-    fn look_up<'a>(&mut self, address: u64, files: &mut Files<'a>) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        if let Some((_, mapping)) = files.maps().find(address) {
-            let own = files.own_address(mapping, address);
-            if let Some(loader) = files.loader(mapping) {
-                frames = self.words.frames(loader, own);
+                let name = place_name(address, files);
+                put_off.push((place, draft.add([Frame::named(&name)])));
             }
         }
-        if frames.is_empty() {
-            frames.push(self.nameless(address, files));
-        }
-        frames
-    }
-
-    /// `libc.so.6+0x29d90`.
-    fn nameless<'a>(&mut self, address: u64, files: &mut Files<'a>) -> Frame {
-        let name = match files.maps().find(address) {
-            Some((_, mapping)) => {
-                let own = files.own_address(mapping, address);
-                format!("{}+{own:#x}", mapping.short_name())
-            }
-            None => format!("{address:#x}"),
+        let work = Work {
+            addresses: addresses.len() as u64,
+            looked_up: found.len() as u64,
+            put_off: put_off.len() as u64,
+            ..Work::default()
         };
-        self.words.frame(&name, &name)
+        files.close_tables();
+        for (place, span) in found {
+            all[place] = self.notes.add(draft.frames(span));
+            self.known.put(addresses[place], all[place]);
+        }
+        for (place, span) in put_off {
+            all[place] = self.notes.add(draft.frames(span));
+        }
+        (all, work)
+    }
+}
+
+fn look_up<'a>(address: u64, files: &mut Files<'a>, draft: &mut Notes) -> Span {
+    if let Some((_, mapping)) = files.maps().find(address) {
+        let own = files.own_address(mapping, address);
+        if let Some(loader) = files.loader(mapping) {
+            let found = draft.look_up(loader, own);
+            if !found.is_empty() {
+                return found;
+            }
+        }
+    }
+    draft.add([Frame::named(&place_name(address, files))])
+}
+
+/// `libc.so.6+0x29d90`.
+fn place_name<'a>(address: u64, files: &mut Files<'a>) -> String {
+    match files.maps().find(address) {
+        Some((_, mapping)) => {
+            let own = files.own_address(mapping, address);
+            format!("{}+{own:#x}", mapping.short_name())
+        }
+        None => format!("{address:#x}"),
     }
 }
 
@@ -200,7 +215,7 @@ fn locate<'a>(
     named: &mut Named,
     maps: &'a Maps,
     files: &mut Files<'a>,
-    places: impl Iterator<Item = (u64, Arc<[Frame]>)>,
+    places: impl Iterator<Item = (u64, Span)>,
 ) {
     let mut modules: HashMap<usize, u32> = HashMap::new();
     for (address, frames) in places {
@@ -216,74 +231,6 @@ fn locate<'a>(
             module,
             frames,
         });
-    }
-}
-
-impl Words {
-    /// By the debug information, and the symbol table where that ends: crates that are compiled without it, and
-    /// libraries, have that alone.
-    fn frames(&mut self, loader: &Loader, own: u64) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        let (mut file, mut line) = (self.word(""), 0);
-        if let Ok(mut found) = loader.find_frames(own) {
-            while let Ok(Some(frame)) = found.next()
-                && frames.len() < FRAMES_MAX
-            {
-                (file, line) = match &frame.location {
-                    Some(at) => (self.source(at.file), at.line.unwrap_or(0)),
-                    None => (self.word(""), 0),
-                };
-                let Some(function) = frame.function else {
-                    break;
-                };
-                let (Ok(name), Ok(symbol)) = (function.demangle(), function.raw_name()) else {
-                    break;
-                };
-                frames.push(Frame {
-                    file: file.clone(),
-                    line,
-                    ..self.frame(&name, &symbol)
-                });
-            }
-        }
-        if frames.is_empty()
-            && let Some(symbol) = loader.find_symbol(own)
-        {
-            let name = demangle_auto(Cow::from(symbol), None);
-            frames.push(Frame {
-                file,
-                line,
-                ..self.frame(&name, symbol)
-            });
-        }
-        frames
-    }
-
-    fn source(&mut self, path: Option<&str>) -> Arc<str> {
-        self.word(readable(path.unwrap_or_default()))
-    }
-
-    fn frame(&mut self, function: &str, symbol: &str) -> Frame {
-        Frame {
-            function: self.word(function),
-            symbol: self.word(symbol),
-            file: self.word(""),
-            line: 0,
-        }
-    }
-
-    fn word(&mut self, text: &str) -> Arc<str> {
-        let text = &text[..text.floor_char_boundary(WORD_BYTES_MAX)];
-        if let Some(known) = self.0.get(text) {
-            return known.clone();
-        }
-        let word: Arc<str> = text.into();
-        self.0.insert(word.clone());
-        word
-    }
-
-    fn forget_unused(&mut self) {
-        self.0.retain(|word| Arc::strong_count(word) > 1);
     }
 }
 
@@ -338,24 +285,29 @@ mod tests {
         }
     }
 
-    fn named(stacks: Vec<Stack>) -> Named {
+    fn named(stacks: Vec<Stack>) -> (Named, Symbols) {
         let mut symbols = Symbols::new(Clock::system());
-        symbols.name(&period(stacks), u64::MAX).unwrap()
+        let named = symbols.name(&period(stacks), u64::MAX).unwrap();
+        (named, symbols)
+    }
+
+    fn frames<'a>(place: &Place, symbols: &'a Symbols) -> Vec<Frame<'a>> {
+        symbols.notes().frames(place.frames).collect()
     }
 
     #[test]
     fn a_function_has_its_name_its_file_and_its_line() {
-        let named = named(vec![vec![holder_address()]]);
+        let (named, symbols) = named(vec![vec![holder_address()]]);
         let [place] = &named.places[..] else {
             panic!("{named:?}")
         };
-        let frame = place.frames.last().unwrap();
+        let frame = frames(place, &symbols).pop().unwrap();
         assert!(
             frame.function.ends_with("symbols::tests::holder"),
             "{frame:?}"
         );
         assert!(frame.symbol.len() > frame.function.len(), "{frame:?}");
-        assert_eq!(&*frame.file, "src/profile/symbols.rs");
+        assert_eq!(frame.file, "src/profile/symbols.rs");
         assert!((FIRST_LINE..LAST_LINE).contains(&frame.line), "{frame:?}");
         let module = &named.modules[place.module.unwrap() as usize];
         assert!(module.mapping.is_file(), "{module:?}");
@@ -365,15 +317,15 @@ mod tests {
     fn an_inlined_function_stands_inside_of_its_caller() {
         let start = holder_address();
         let stacks = (start..start + HOLDER_BYTES).map(|address| vec![address]);
-        let named = named(stacks.collect());
-        let ends = |frame: &Frame, name: &str| frame.function.ends_with(name);
+        let (named, symbols) = named(stacks.collect());
+        let ends = |frame: &Frame<'_>, name: &str| frame.function.ends_with(name);
         let found = named.places.iter().find(|place| {
-            let [inner, outer] = &place.frames[..] else {
+            let [inner, outer] = &frames(place, &symbols)[..] else {
                 return false;
             };
             ends(inner, "tests::inlined") && ends(outer, "tests::holder")
         });
-        let frames = &found.unwrap().frames;
+        let frames = frames(found.unwrap(), &symbols);
         assert!(frames[0].line < frames[1].line, "{frames:?}");
         assert!(
             frames
@@ -384,14 +336,14 @@ mod tests {
 
     #[test]
     fn a_library_s_function_is_named_by_its_symbol() {
-        let named = named(vec![vec![libc::getpid as *const () as u64]]);
-        let frame = &named.places[0].frames[0];
+        let (named, symbols) = named(vec![vec![libc::getpid as *const () as u64]]);
+        let frame = frames(&named.places[0], &symbols)[0];
         assert!(frame.function.contains("getpid"), "{frame:?}");
     }
 
     #[track_caller]
     fn check_cut(rule: &str, stack: Stack, expected: &[u64]) {
-        let named = named(vec![stack.clone()]);
+        let (named, _) = named(vec![stack.clone()]);
         let address = |place: &u32| named.places[*place as usize].address;
         let kept: Vec<u64> = named.stacks[0].iter().map(address).collect();
         assert_eq!(kept, expected, "{rule}");
@@ -433,21 +385,24 @@ mod tests {
             (late.work.put_off, late.work.looked_up, symbols.held()),
             (3, 0, 0)
         );
-        let name = |named: &Named, place: usize| named.places[place].frames[0].function.to_string();
+        let name = |symbols: &Symbols, named: &Named, place: usize| {
+            let frames = frames(&named.places[place], symbols);
+            frames[0].function.to_string()
+        };
         let file = std::env::current_exe().unwrap();
         let file = file.file_name().unwrap().to_string_lossy();
         assert!(
-            name(&late, 0).starts_with(&format!("{file}+0x")),
+            name(&symbols, &late, 0).starts_with(&format!("{file}+0x")),
             "{late:?}"
         );
-        assert_eq!(name(&late, 2), "0x4");
+        assert_eq!(name(&symbols, &late, 2), "0x4");
 
         let early = symbols.name(&period, u64::MAX).unwrap();
         assert_eq!(
             (early.work.put_off, early.work.looked_up, symbols.held()),
             (0, 3, 3)
         );
-        assert!(name(&early, 0).ends_with("called"), "{early:?}");
+        assert!(name(&symbols, &early, 0).ends_with("called"), "{early:?}");
         // What is known needs no time and opens no file.
         let again = symbols.name(&period, 0).unwrap();
         assert_eq!((&again.places, again.work.looked_up), (&early.places, 0));
@@ -474,18 +429,5 @@ mod tests {
         let stacks = [vec![0, 1], vec![2], vec![]];
         assert_eq!(by_weight(&period, &stacks, 4), [2, 0, 1, 3]);
         assert_eq!(by_weight(&period, &[], 0), [0; 0]);
-    }
-
-    #[test]
-    fn a_word_is_kept_while_a_frame_has_it_and_cut_where_it_is_long() {
-        let mut words = Words::default();
-        let word = words.word("a");
-        assert!(Arc::ptr_eq(&word, &words.word("a")));
-        words.word("b");
-        words.forget_unused();
-        assert_eq!(words.0.len(), 1);
-        let long = "\u{e9}".repeat(WORD_BYTES_MAX);
-        assert_eq!(words.word(&long).len(), WORD_BYTES_MAX);
-        assert_eq!(words.word(&format!("a{long}")).len(), WORD_BYTES_MAX - 1);
     }
 }

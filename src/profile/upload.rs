@@ -160,7 +160,8 @@ impl Uploader {
             endpoints: self.options.endpoints,
         };
         let mut profile = Vec::new();
-        pprof::encode(&mut profile, &period, &named, labels);
+        let named_by = (&named, self.symbols.notes());
+        pprof::encode(&mut profile, &period, named_by, labels);
         let plain_bytes = profile.len() as u64;
         let profile = gzip(&profile)?;
         self.write(&profile);
