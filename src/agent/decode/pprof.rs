@@ -517,7 +517,11 @@ mod tests {
     fn what_is_not_in_order_is_named() {
         let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
         check("empty", b"", Err("empty"));
-        check("a text", b"hello", Err("Profile ends inside a field"));
+        check(
+            "a text",
+            b"hello",
+            Err("no field of Profile has the key 108"),
+        );
         check(
             "no text table",
             &bytes(1, &int(1, 1)),
@@ -631,14 +635,8 @@ mod tests {
         let over: Vec<Vec<u8>> = vec![bytes(1, &int(1, 1)); 256];
         check("types", &with(&over), Err("more than 256 sample types"));
         let over = "over 67108864 bytes once it is unpacked";
-        let bomb = vec![0; UNPACKED_BYTES_MAX + 1];
-        check("a gzip bomb", &gzip(&bomb), Err(over));
-        check("a zstd bomb", &zstd(&bomb), Err(over));
-        check("as large, raw", &bomb, Err(over));
-        let small = zstd(&bomb[..1 << 20]);
-        check("many small bombs", &small.repeat(65), Err(over));
-        let window = b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00";
-        assert!(pprof(window).unwrap_err().to_string().starts_with("zstd: "));
+        let zeros = vec![0; UNPACKED_BYTES_MAX + 1];
+        check("more than a profile may have", &zeros, Err(over));
         let many = vec![1; (UNPACKED_BYTES_MAX / 4) + 10];
         let stack = with(&[location(1, b""), bytes(2, &bytes(1, &many))]);
         check("a byte that becomes four", &stack, Err(over));
