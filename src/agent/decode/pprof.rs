@@ -459,6 +459,10 @@ mod tests {
         let empty: &[&str] = &[" = [5]"];
         check("no stack", &with(&[sample(Vec::new())]), Ok(empty));
         check("no sample", &with(&[]), Ok(&[]));
+    }
+
+    #[test]
+    fn what_is_known_of_a_profile_is_read() {
         let more = [
             int(9, 7),
             int(10, 8),
@@ -503,7 +507,7 @@ mod tests {
         let mismatched = [
             bytes(2, &int(1, 1)),
             bytes(2, &bytes(2, &[1, 2])),
-            sample(Vec::new()),
+            bytes(2, &int(2, 5)),
         ]
         .concat();
         let read = pprof(&with(&[mismatched, location(1, &[])])).unwrap();
@@ -514,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_order_is_named() {
+    fn a_text_that_is_not_there_is_named() {
         let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
         check("empty", b"", Err("empty"));
         check(
@@ -552,6 +556,11 @@ mod tests {
             bytes(3, &[int(1, 1), int(5, 7)].concat()),
             "Mapping names string 7, which is not in the table",
         );
+    }
+
+    #[test]
+    fn an_id_that_will_not_do_is_named() {
+        let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
         more(
             "an id twice",
             bytes(5, &int(1, 9)),
@@ -573,6 +582,11 @@ mod tests {
             location(1, &bytes(4, b"")),
             "Line names Function 0, which is not there",
         );
+    }
+
+    #[test]
+    fn a_field_that_is_none_is_named() {
+        let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
         more(
             "a number for a message",
             int(2, 1),

@@ -415,123 +415,83 @@ mod tests {
         }
     }
 
+    /// Two of one route on two threads, one of another, and one of which nothing is known.
+    fn shared() -> Arc<Upload> {
+        let made = |stack, values, labels| Made {
+            stack,
+            values,
+            labels,
+        };
+        of(&[
+            made(&["a:1"], &[10, 1], &labels("t1", "GET /x", "#7")),
+            made(&["b:1"], &[20, 2], &labels("t2", "GET /x", "8")),
+            made(
+                &["c:1"],
+                &[40, 4],
+                &labels("t2", "GET /y", "#18446744073709551615"),
+            ),
+            made(&["d:1"], &[80, 8], &[]),
+        ])
+    }
+
+    /// Total, samples, routes and threads.
+    #[track_caller]
+    fn check_shares(rule: &str, flame: &Flame, expected: (i64, u64, &str, &str)) {
+        let names = |shares: &[Share]| -> String {
+            let share = |share: &Share| format!("{}={} ", share.name, share.total);
+            shares.iter().map(share).collect()
+        };
+        let (routes, threads) = (names(&flame.routes), names(&flame.threads));
+        let found = (flame.root.total, flame.samples, &*routes, &*threads);
+        assert_eq!(found, expected, "{rule}");
+    }
+
     #[test]
     fn samples_are_chosen_and_shared_out() {
-        let samples = [
-            Made {
-                stack: &["a:1"],
-                values: &[10, 1],
-                labels: &labels("t1", "GET /x", "#7"),
-            },
-            Made {
-                stack: &["b:1"],
-                values: &[20, 2],
-                labels: &labels("t2", "GET /x", "8"),
-            },
-            Made {
-                stack: &["c:1"],
-                values: &[40, 4],
-                labels: &labels("t2", "GET /y", "#18446744073709551615"),
-            },
-            Made {
-                stack: &["d:1"],
-                values: &[80, 8],
-                labels: &[],
-            },
-        ];
-        let uploads = [of(&samples)];
-        let names = |shares: &[Share]| -> String {
-            let shares = shares
-                .iter()
-                .map(|share| format!("{}={} ", share.name, share.total));
-            shares.collect()
+        let check = |rule, (value, route, thread): (&str, &str, &str), expected| {
+            let query = ProfileQuery {
+                value: value.to_string(),
+                route: route.to_string(),
+                thread: thread.to_string(),
+                ..ProfileQuery::default()
+            };
+            check_shares(rule, &ask(&[shared()], None, &query), expected);
         };
-        #[track_caller]
-        fn check(
-            rule: &str,
-            flame: &Flame,
-            expected: (i64, u64, &str, &str),
-            names: impl Fn(&[Share]) -> String,
-        ) {
-            let (routes, threads) = (names(&flame.routes), names(&flame.threads));
-            assert_eq!(
-                (flame.root.total, flame.samples, &*routes, &*threads),
-                expected,
-                "{rule}"
-            );
-        }
-        let route = |route: &str| ProfileQuery {
-            route: route.to_string(),
-            ..ProfileQuery::default()
-        };
-        let thread = |thread: &str| ProfileQuery {
-            thread: thread.to_string(),
-            ..ProfileQuery::default()
-        };
-        let asked = |query: &ProfileQuery| ask(&uploads, None, query);
-        let whole = asked(&ProfileQuery::default());
-        check(
-            "all",
-            &whole,
-            (15, 4, "=8 GET /y=4 GET /x=3 ", "=8 t2=6 t1=1 "),
-            names,
-        );
-        let of_x = asked(&route("GET /x"));
-        check(
-            "a route",
-            &of_x,
-            (3, 2, "=8 GET /y=4 GET /x=3 ", "t2=2 t1=1 "),
-            names,
-        );
-        let of_t2 = asked(&thread("t2"));
-        check(
-            "a thread",
-            &of_t2,
-            (6, 2, "GET /y=4 GET /x=2 ", "=8 t2=6 t1=1 "),
-            names,
-        );
-        check(
-            "no such",
-            &asked(&route("GET /z")),
-            (0, 0, "=8 GET /y=4 GET /x=3 ", ""),
-            names,
-        );
-        let wall = ProfileQuery {
-            value: "wall-time".to_string(),
-            ..ProfileQuery::default()
-        };
-        check(
-            "another value",
-            &asked(&wall),
-            (150, 4, "=80 GET /y=40 GET /x=30 ", "=80 t2=60 t1=10 "),
-            names,
-        );
-        let traces: Vec<_> = whole
-            .traces
-            .iter()
-            .map(|t| (&*t.root_span_id, &*t.route, t.total))
-            .collect();
-        assert_eq!(
-            traces,
-            [
-                ("18446744073709551615", "GET /y", 4),
-                ("8", "GET /x", 2),
-                ("7", "GET /x", 1)
-            ]
-        );
-        let spans = HashSet::from([8, 9, 0]);
-        let asked = Asked {
-            uploads: uploads.to_vec(),
-            base: None,
-        };
+        let routes = "=8 GET /y=4 GET /x=3 ";
+        check("all", ("", "", ""), (15, 4, routes, "=8 t2=6 t1=1 "));
+        check("a route", ("", "GET /x", ""), (3, 2, routes, "t2=2 t1=1 "));
+        let of_t2 = "GET /y=4 GET /x=2 ";
+        check("a thread", ("", "", "t2"), (6, 2, of_t2, "=8 t2=6 t1=1 "));
+        check("both", ("", "GET /x", "t2"), (2, 1, of_t2, "t2=2 t1=1 "));
+        check("no such", ("", "GET /z", ""), (0, 0, routes, ""));
+        let wall = (150, 4, "=80 GET /y=40 GET /x=30 ", "=80 t2=60 t1=10 ");
+        check("another value", ("wall-time", "", ""), wall);
+        check("no such value", ("x", "", ""), (0, 0, "", ""));
+    }
+
+    #[test]
+    fn samples_belong_to_traces() {
+        let uploads = vec![shared()];
+        let whole = ask(&uploads, None, &ProfileQuery::default());
+        let trace = |t: &TraceShare| format!("{} {} {}", t.root_span_id, t.route, t.total);
+        let traces: Vec<String> = whole.traces.iter().map(trace).collect();
+        let expected = ["18446744073709551615 GET /y 4", "8 GET /x 2", "7 GET /x 1"];
+        assert_eq!(traces, expected);
+        let base = None;
+        let asked = Asked { uploads, base };
         let query = ProfileQuery {
             trace: 1,
             ..ProfileQuery::default()
         };
-        let of_trace = flame(&asked, &query, Some(&HashSet::from([8, 9])));
-        check("a trace", &of_trace, (2, 1, "GET /x=2 ", "t2=2 "), names);
+        let of_trace = |ids: &[u64]| {
+            let spans = ids.iter().copied().collect();
+            flame(&asked, &query, Some(&spans))
+        };
+        let only = (2, 1, "GET /x=2 ", "t2=2 ");
+        check_shares("a trace", &of_trace(&[8, 9]), only);
+        check_shares("one that is not held", &of_trace(&[]), (0, 0, "", ""));
         // No span has the id 0, whatever a payload says.
-        assert_eq!(flame(&asked, &query, Some(&spans)).root.total, 2);
+        check_shares("no id", &of_trace(&[0, 8]), only);
     }
 
     #[test]
