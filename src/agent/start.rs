@@ -345,7 +345,7 @@ mod tests {
         let (agent, guard) = filled(&log);
         let overview = agent.overview();
         let points: Vec<u64> = overview.pipelines.iter().map(|p| p.points).collect();
-        assert_eq!(points, [46, 14, 0, 4]);
+        assert_eq!(points, [46, 14, 0, 4, 0]);
         let services: Vec<(&str, u64)> = overview
             .services
             .iter()
@@ -450,7 +450,12 @@ mod tests {
         assert_eq!(status, 200);
         assert_eq!(
             info["endpoints"],
-            json!(["/v0.3/traces", "/v0.4/traces", "/v0.5/traces"])
+            json!([
+                "/v0.3/traces",
+                "/v0.4/traces",
+                "/v0.5/traces",
+                "/profiling/v1/input"
+            ])
         );
         assert_eq!(info["config"]["statsd_port"], to.dogstatsd.unwrap().port());
         assert_eq!(info["config"]["receiver_port"], to.receiver.port());

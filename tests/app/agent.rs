@@ -61,9 +61,9 @@ impl Agent {
         reply.json()
     }
 
-    /// Points of traces, DogStatsD, Prometheus and logs, once they are these.
+    /// Points of traces, DogStatsD, Prometheus, logs and profiles, once they are these.
     #[track_caller]
-    fn wait_for_points(&self, expected: [u64; 4]) -> Value {
+    fn wait_for_points(&self, expected: [u64; 5]) -> Value {
         let until = Until::new(DEADLINE);
         until.some("all points", || {
             let overview = self.shown("/api/overview");
@@ -91,7 +91,7 @@ fn what_comes_in_at_every_door_is_shown() {
     );
     assert_eq!(agent.post("/v0.5/traces", MSGPACK, V05), (200, rates));
     agent.datagram(DATAGRAMS);
-    let overview = agent.wait_for_points([46, 14, 0, 4]);
+    let overview = agent.wait_for_points([46, 14, 0, 4, 0]);
     assert_eq!(overview["rail"]["traces"], 4);
     let services = overview["services"].as_array().unwrap().iter();
     let services: Vec<_> = services.map(|s| (&s["name"], &s["requests"])).collect();
@@ -273,7 +273,7 @@ fn a_metric_is_explained_by_its_lines_and_its_bucket() {
         "hits:3|c|@0.5",
     ];
     agent.datagram(lines.join("\n").as_bytes());
-    agent.wait_for_points([0, 7, 0, 0]);
+    agent.wait_for_points([0, 7, 0, 0, 0]);
     let rows = agent.shown("/api/metrics?name=visitors&type=set&tags=shop:b,env:dev");
     assert_eq!(length(&rows["rows"]), 1);
     let row = &rows["rows"][0];
@@ -392,7 +392,7 @@ fn hostile_text_stays_text_on_every_page() {
     agent.datagram(format!("{evil}:1|c|#{evil}:{evil}\nvisitors:{evil}|s\n").as_bytes());
     let event = format!("_e{{{0},{0}}}:{evil}|{evil}|#{evil}\n", evil.len());
     agent.datagram(format!("{event}_sc|{evil}|2|m:{evil}\n").as_bytes());
-    agent.wait_for_points([2, 4, 0, 2]);
+    agent.wait_for_points([2, 4, 0, 2, 0]);
     let encoded: String = evil.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let mut escaped = 0;
     let metric = format!("/metrics?name={encoded}&type=count");

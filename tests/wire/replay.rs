@@ -14,6 +14,10 @@ mod log_line;
 mod log_record;
 #[path = "../../fuzz/checks/metrics_page.rs"]
 mod metrics_page;
+#[path = "../../fuzz/checks/multipart.rs"]
+mod multipart;
+#[path = "../../fuzz/checks/pprof.rs"]
+mod pprof;
 #[path = "../../fuzz/checks/traces_v04.rs"]
 mod traces_v04;
 #[path = "../../fuzz/checks/traces_v05.rs"]
@@ -26,7 +30,7 @@ const MUTATED_BYTES_MAX: usize = 20_000;
 const SEED: u64 = 8_125;
 
 /// What the formats give a meaning to.
-const WORDS: [&[u8]; 32] = [
+const WORDS: [&[u8]; 38] = [
     b"|",
     b":",
     b",",
@@ -59,6 +63,12 @@ const WORDS: [&[u8]; 32] = [
     b"\xdf\xff\xff\xff\xff",
     b"\xdd\x00\x01\x00\x00",
     b"\xdb\x7f\xff\xff\xff",
+    b"\r\n\r\n",
+    b"--",
+    b"\x12\x00",
+    b"\x28\xb5\x2f\xfd",
+    b"\x1f\x8b\x08",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 ];
 
 type Check = fn(&[u8]) -> bool;
@@ -174,6 +184,16 @@ fn log_line_decoder() {
 }
 
 #[test]
+fn multipart_decoder() {
+    replay("multipart", multipart::check, &[]);
+}
+
+#[test]
+fn pprof_decoder() {
+    replay("pprof", pprof::check, &[]);
+}
+
+#[test]
 fn metrics_page_encoder() {
     replay("metrics_page", metrics_page::check, &[]);
 }
@@ -204,6 +224,8 @@ fn every_target_has_its_check_its_program_and_its_corpus() {
         "log_line",
         "log_record",
         "metrics_page",
+        "multipart",
+        "pprof",
         "traces_v04",
         "traces_v05",
     ];

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_order_is_named() {
+    fn a_content_type_that_will_not_do_is_named() {
         let of_type = |rule, content_type, error| check(rule, (content_type, b"--b--"), Err(error));
         let boundary = "Content-Type has no boundary of 1 to 70 characters";
         of_type(
@@ -374,6 +374,10 @@ mod tests {
             "no part begins with the boundary",
         );
         of_type("71 characters", &format!("{longest}b"), boundary);
+    }
+
+    #[test]
+    fn a_body_that_is_not_in_order_is_named() {
         let of_body = |rule, body: &[u8], error| check(rule, (TYPE, body), Err(error));
         of_body("empty", b"", "no part begins with the boundary");
         of_body(

@@ -459,6 +459,10 @@ mod tests {
         let empty: &[&str] = &[" = [5]"];
         check("no stack", &with(&[sample(Vec::new())]), Ok(empty));
         check("no sample", &with(&[]), Ok(&[]));
+    }
+
+    #[test]
+    fn what_is_known_of_a_profile_is_read() {
         let more = [
             int(9, 7),
             int(10, 8),
@@ -503,7 +507,7 @@ mod tests {
         let mismatched = [
             bytes(2, &int(1, 1)),
             bytes(2, &bytes(2, &[1, 2])),
-            sample(Vec::new()),
+            bytes(2, &int(2, 5)),
         ]
         .concat();
         let read = pprof(&with(&[mismatched, location(1, &[])])).unwrap();
@@ -514,10 +518,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_order_is_named() {
+    fn a_text_that_is_not_there_is_named() {
         let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
         check("empty", b"", Err("empty"));
-        check("a text", b"hello", Err("Profile ends inside a field"));
+        check(
+            "a text",
+            b"hello",
+            Err("no field of Profile has the key 108"),
+        );
         check(
             "no text table",
             &bytes(1, &int(1, 1)),
@@ -548,6 +556,11 @@ mod tests {
             bytes(3, &[int(1, 1), int(5, 7)].concat()),
             "Mapping names string 7, which is not in the table",
         );
+    }
+
+    #[test]
+    fn an_id_that_will_not_do_is_named() {
+        let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
         more(
             "an id twice",
             bytes(5, &int(1, 9)),
@@ -569,6 +582,11 @@ mod tests {
             location(1, &bytes(4, b"")),
             "Line names Function 0, which is not there",
         );
+    }
+
+    #[test]
+    fn a_field_that_is_none_is_named() {
+        let more = |rule, more: Vec<u8>, error| check(rule, &with(&[more]), Err(error));
         more(
             "a number for a message",
             int(2, 1),
@@ -631,14 +649,8 @@ mod tests {
         let over: Vec<Vec<u8>> = vec![bytes(1, &int(1, 1)); 256];
         check("types", &with(&over), Err("more than 256 sample types"));
         let over = "over 67108864 bytes once it is unpacked";
-        let bomb = vec![0; UNPACKED_BYTES_MAX + 1];
-        check("a gzip bomb", &gzip(&bomb), Err(over));
-        check("a zstd bomb", &zstd(&bomb), Err(over));
-        check("as large, raw", &bomb, Err(over));
-        let small = zstd(&bomb[..1 << 20]);
-        check("many small bombs", &small.repeat(65), Err(over));
-        let window = b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00";
-        assert!(pprof(window).unwrap_err().to_string().starts_with("zstd: "));
+        let zeros = vec![0; UNPACKED_BYTES_MAX + 1];
+        check("more than a profile may have", &zeros, Err(over));
         let many = vec![1; (UNPACKED_BYTES_MAX / 4) + 10];
         let stack = with(&[location(1, b""), bytes(2, &bytes(1, &many))]);
         check("a byte that becomes four", &stack, Err(over));

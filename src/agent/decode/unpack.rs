@@ -68,3 +68,96 @@ fn append(from: impl Read, bytes_max: usize, out: &mut Vec<u8>) -> Result<(), St
     let read = from.take(room).read_to_end(out);
     read.map(drop).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    use std::io::Write;
+
+    const MAX: usize = 200_000;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        compress_to_vec(bytes, CompressionLevel::Fastest)
+    }
+
+    #[track_caller]
+    fn check(rule: &str, packed: &[u8], expected: Result<usize, &str>) {
+        let read = unpacked(packed, MAX).map(|bytes| bytes.len());
+        match (read, expected) {
+            (Ok(length), Ok(expected)) => assert_eq!(length, expected, "{rule}"),
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().starts_with(expected), "{rule}: {error}");
+            }
+            (read, _) => panic!("{rule}: {read:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_unpacks_to_more_than_the_bound() {
+        let over = "over 200000 bytes once it is unpacked";
+        for (kind, pack) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
+            check(kind, &pack(&[0; MAX]), Ok(MAX));
+            check(kind, &pack(&[0; MAX + 1]), Err(over));
+            check(kind, &pack(&[0; 100 * MAX]), Err(over));
+            check(kind, &pack(&[0; MAX / 10]).repeat(10), Ok(MAX));
+            check(kind, &pack(&[0; MAX / 10]).repeat(11), Err(over));
+            check(kind, &pack(b""), Ok(0));
+        }
+        check("raw", &[1; MAX], Ok(MAX));
+        check("raw, over", &[1; MAX + 1], Err(over));
+        check("nothing", b"", Ok(0));
+    }
+
+    #[test]
+    fn what_is_packed_badly_is_refused() {
+        check("two bytes of gzip", &GZIP[..2], Err("gzip: "));
+        check(
+            "gzip and something",
+            &[&*gzip(b"a"), b"b"].concat(),
+            Err("gzip: "),
+        );
+        let mut wrong = gzip(b"abc");
+        let end = wrong.len();
+        wrong[end - 8] ^= 1;
+        check("a wrong checksum", &wrong, Err("gzip: "));
+        check("four bytes of zstd", ZSTD, Err("zstd: "));
+        check(
+            "zstd and something",
+            &[&*zstd(b"a"), b"b"].concat(),
+            Err("zstd: "),
+        );
+        // Of 64 MiB, and of as much as can be said.
+        check(
+            "a wide window",
+            b"\x28\xb5\x2f\xfd\x00\x80\x01\x00\x00",
+            Err("zstd: "),
+        );
+        check(
+            "the widest",
+            b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00",
+            Err("zstd: "),
+        );
+        let large = b"\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00";
+        check("a large size", large, Err("zstd: "));
+        let dictionary = b"\x28\xb5\x2f\xfd\x01\x00\x07\x01\x00\x00";
+        check("a dictionary", dictionary, Err("zstd: "));
+        check(
+            "a skipped frame torn",
+            b"\x50\x2a\x4d\x18\x04\x00\x00\x00abc",
+            Err("zstd: "),
+        );
+        check("its head torn", b"\x50\x2a\x4d\x18\x04", Err("zstd: "));
+        check(
+            "skipped alone",
+            b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc",
+            Ok(0),
+        );
+    }
+}

@@ -169,3 +169,129 @@ fn seconds(micros: u64) -> String {
 fn short(text: &str) -> String {
     text[..text.floor_char_boundary(100)].to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::decode::made::{EVENT, Made, int, made};
+    use crate::agent::decode::{pprof, profile_event};
+
+    const CPU: &[(&str, &str)] = &[("cpu-time", "nanoseconds")];
+    /// Begin of what [`EVENT`] covers, in nanoseconds; it covers 4.738592 seconds.
+    const START: i64 = 1_795_344_501_237_265_334;
+
+    #[track_caller]
+    fn check(rule: &str, (event, attached, profile): (&str, &[&str], &[u8]), expected: &[&str]) {
+        let event = profile_event(event.as_bytes()).unwrap();
+        let profile = (!profile.is_empty()).then(|| pprof(profile).unwrap());
+        let profiles: Vec<_> = profile
+            .iter()
+            .map(|profile| ("profile.pprof", profile))
+            .collect();
+        let found = lint_profile(&ProfileUpload {
+            event: &event,
+            attached,
+            profiles: &profiles,
+        });
+        assert_eq!(found, expected, "{rule}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_upload_is_told() {
+        let good = made(CPU, &[]);
+        let named = &["profile.pprof"];
+        check("in order", (EVENT, named, &good), &[]);
+        let absent = [
+            "profile.pprof is named in event.json and not attached",
+            "no attachment is pprof: none is named *.pprof",
+        ];
+        check("not attached", (EVENT, &[], b""), &absent);
+        let more = &["profile.pprof", "x.json"];
+        check(
+            "not named",
+            (EVENT, more, &good),
+            &["x.json is attached and not named in event.json"],
+        );
+        let nameless = EVENT.replace("service:web,", "");
+        check(
+            "no service",
+            (&nameless, named, &good),
+            &["tags_profiler has no service"],
+        );
+        let late = EVENT.replace("10:48:21", "10:48:26");
+        check(
+            "the wrong way around",
+            (&late, named, &good),
+            &["start is after end"],
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_profile_is_told() {
+        let of = |rule, more: &[u8], expected: &[&str]| {
+            let profile = [&*made(CPU, &[]), more].concat();
+            check(rule, (EVENT, &["profile.pprof"], &profile), expected);
+        };
+        of("the same start", &int(9, START), &[]);
+        of("a second off", &int(9, START - 1_000_000_000), &[]);
+        let apart = ["profile.pprof: time_nanos is 1.001 s from the event's start"];
+        of("more", &int(9, START - 1_001_000_000), &apart);
+        of("later", &int(9, START + 1_001_000_000), &apart);
+        of(
+            "negative",
+            &int(9, -1),
+            &["profile.pprof: time_nanos is 1795344501.237 s from the event's start"],
+        );
+        of("the same length", &int(10, 5_000_000_000), &[]);
+        let long = ["profile.pprof: duration_nanos is 60.000 s, the event covers 4.738 s"];
+        of("another", &int(10, 60_000_000_000), &long);
+        let with = |rule, (types, samples): (&[(&str, &str)], &[Made<'_>]), expected: &[&str]| {
+            check(
+                rule,
+                (EVENT, &["profile.pprof"], &made(types, samples)),
+                expected,
+            );
+        };
+        let unknown = ["profile.pprof: no sample type is known: \"x, y\""];
+        with(
+            "types of nobody",
+            (&[("x", "a"), ("y", "b")], &[]),
+            &unknown,
+        );
+        with("one that is known", (&[("x", "a"), ("cpu", "b")], &[]), &[]);
+        let labels = |labels| Made {
+            stack: &[],
+            values: &[1],
+            labels,
+        };
+        let ids: &[_] = &[
+            labels(&[("span id", "#1"), ("local root span id", "#2")]),
+            labels(&[("span id", "3")]),
+        ];
+        with("ids", (CPU, ids), &[]);
+        let words: &[_] = &[
+            labels(&[("span id", "a"), ("local root span id", "b")]),
+            labels(&[("span id", "-1")]),
+        ];
+        with(
+            "no ids",
+            (CPU, words),
+            &[
+                "profile.pprof: 2 labels `span id` are not numbers",
+                "profile.pprof: 1 labels `local root span id` are not numbers",
+            ],
+        );
+        let two = Made {
+            stack: &[],
+            values: &[1, 2],
+            labels: &[],
+        };
+        with(
+            "too many values",
+            (CPU, &[two]),
+            &[
+                "profile.pprof: 1 samples have another number of values than the 1 sample types: left out",
+            ],
+        );
+    }
+}

@@ -154,10 +154,12 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::decode::made::{self, CONTENT_TYPE, EVENT, Made, made};
     use crate::agent::store::{Bounds, Store, StoreJob};
     use crate::agent::view::Query;
     use crate::clock::Clock;
     use crate::worker::{self, Guard, Limits};
+    use std::io::Write;
     use std::time::Duration;
 
     const ALL: &str = "{\"rate_by_service\":{\"service:,env:\":1}}\n";
@@ -256,6 +258,161 @@ mod tests {
             rows[0].error,
             "X-Datadog-Trace-Count says \"3\", the payload holds 0"
         );
+    }
+
+    /// An upload's head, and its body with a packed profile.
+    fn upload(profile: &[u8]) -> (String, Vec<u8>) {
+        let head = format!("POST /profiling/v1/input|Content-Type: {CONTENT_TYPE}");
+        (head, made::upload(EVENT, &[("profile.pprof", profile)]))
+    }
+
+    fn profile() -> Vec<u8> {
+        made(
+            &[("cpu-time", "nanoseconds")],
+            &[Made {
+                stack: &["main:1"],
+                values: &[5],
+                labels: &[("local root span id", "#7")],
+            }],
+        )
+    }
+
+    #[test]
+    fn profiles_are_taken_raw_and_packed() {
+        let (receiver, _guard) = receiver();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&profile()).unwrap();
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        let zstd = ruzstd::encoding::compress_to_vec(&profile()[..], level);
+        for bytes in [profile(), gzip.finish().unwrap(), zstd] {
+            let (head, body) = upload(&bytes);
+            assert_eq!(ask(&receiver, &head, &body), (200, "OK\n".to_string()));
+        }
+        let (head, _) = upload(b"");
+        let body = made::upload(EVENT, &[("code.json", b"{}")]);
+        assert_eq!(ask(&receiver, &head, &body).0, 200, "odd, and no error");
+        let deadline = Duration::from_secs(20);
+        receiver.queue.handle.flush(deadline).unwrap();
+        let store = &receiver.queue.store;
+        let rows = store.list_profiles().rows;
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row.id, row.samples, row.findings.len()))
+            .collect();
+        assert_eq!(shown, [(4, 0, 3), (3, 1, 0), (2, 1, 0), (1, 1, 0)]);
+        let row = &rows[3];
+        let words = [
+            &row.service,
+            &row.env,
+            &row.version,
+            &row.language,
+            &row.host,
+            &row.process_id,
+        ];
+        assert_eq!(words, ["web", "dev", "1.0", "native", "h", "7"]);
+        assert_eq!(row.endpoints[0], ("GET /b".to_string(), 5));
+        assert_eq!(
+            row.attachments,
+            [("profile.pprof".to_string(), profile().len() as u64)]
+        );
+        let pipeline = &store.pipelines(0)[Way::Profiles as usize];
+        let counted = (pipeline.payloads, pipeline.points, pipeline.decode_errors);
+        assert_eq!(
+            (pipeline.name, pipeline.unit, counted),
+            ("profiles", "samples", (4, 3, 0))
+        );
+        let payloads = store.list_payloads(&Query {
+            q: "pipeline:profiles".into(),
+            ..Query::default()
+        });
+        assert_eq!(
+            (payloads.len(), payloads[3].points, payloads[3].status),
+            (4, 1, 200)
+        );
+        assert!(
+            payloads[0].error.starts_with("profile.pprof is named"),
+            "{}",
+            payloads[0].error
+        );
+    }
+
+    #[test]
+    fn no_beginning_of_an_upload_is_taken() {
+        let (receiver, _guard) = receiver();
+        let (head, body) = upload(&profile());
+        for end in 0..body.len() {
+            assert_eq!(ask(&receiver, &head, &body[..end]).0, 400, "{end}");
+        }
+        assert_eq!(ask(&receiver, &head, &body).0, 200);
+    }
+
+    #[test]
+    fn profiles_that_are_refused_are_told_why() {
+        let (receiver, _guard) = receiver();
+        #[track_caller]
+        fn check(asked: (u16, String), status: u16, text: &str) {
+            assert_eq!(asked, (status, format!("{text}\n")));
+        }
+        let (head, body) = upload(b"");
+        let empty = "profile.pprof: empty";
+        check(ask(&receiver, &head, &body), 400, empty);
+        let torn = made::upload(EVENT, &[("a.json", b"{"), ("cpu.pprof", b"\x0a\x05")]);
+        check(
+            ask(&receiver, &head, &torn),
+            400,
+            "cpu.pprof: Profile ends inside a field",
+        );
+        let no_event = String::from_utf8(made::upload("", &[]))
+            .unwrap()
+            .replace("event", "other");
+        check(
+            ask(&receiver, &head, no_event.as_bytes()),
+            400,
+            "no part is named `event`",
+        );
+        let json =
+            "event.json: not the JSON expected: EOF while parsing a value at line 1 column 0";
+        check(ask(&receiver, &head, &made::upload("", &[])), 400, json);
+        check(
+            ask(&receiver, &head, b""),
+            400,
+            "no part begins with the boundary",
+        );
+        let get = head.replace("POST", "GET");
+        check(
+            ask(&receiver, &get, b""),
+            405,
+            "/profiling/v1/input takes POST",
+        );
+        let put = head.replace("POST", "PUT");
+        check(
+            ask(&receiver, &put, &body),
+            405,
+            "/profiling/v1/input takes POST",
+        );
+        let no_type = "POST /profiling/v1/input";
+        check(
+            ask(&receiver, no_type, &body),
+            415,
+            "Content-Type \"\": expected multipart/form-data",
+        );
+        let no_boundary = "POST /profiling/v1/input|Content-Type: multipart/form-data";
+        let told = "Content-Type has no boundary of 1 to 70 characters";
+        check(ask(&receiver, no_boundary, &body), 400, told);
+        let large = vec![0; (50 << 20) + 1];
+        check(
+            ask(&receiver, &head, &large),
+            413,
+            "body over 52428800 bytes",
+        );
+        receiver
+            .queue
+            .handle
+            .flush(Duration::from_secs(20))
+            .unwrap();
+        let pipeline = &receiver.queue.store.pipelines(0)[Way::Profiles as usize];
+        assert_eq!((pipeline.decode_errors, pipeline.points), (10, 0));
+        assert_eq!(pipeline.state(), "look");
     }
 
     #[test]

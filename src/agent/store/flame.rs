@@ -126,7 +126,9 @@ impl<'a> Adding<'a> {
             route,
             root,
         } = labels;
-        let by_trace = self.spans.is_none_or(|spans| spans.contains(&root));
+        let by_trace = self
+            .spans
+            .is_none_or(|spans| root != 0 && spans.contains(&root));
         let by_route = self.query.route.is_empty() || self.query.route == route;
         let by_thread = self.query.thread.is_empty() || self.query.thread == thread;
         let all = by_trace && by_route && by_thread;
@@ -233,5 +235,422 @@ fn together(uploads: &[Arc<Upload>]) -> ProfileRow {
         values,
         endpoints,
         findings: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::decode::made::{Made, bytes, int, made};
+    use crate::agent::decode::{ProfileEvent, pprof};
+    use crate::agent::store::profile::Sent;
+    use crate::agent::view::FlameNode;
+
+    const TYPES: &[(&str, &str)] = &[("wall-time", "nanoseconds"), ("cpu-time", "nanoseconds")];
+
+    fn labels<'l>(thread: &'l str, route: &'l str, root: &'l str) -> [(&'l str, &'l str); 3] {
+        [
+            ("thread name", thread),
+            ("trace endpoint", route),
+            ("local root span id", root),
+        ]
+    }
+
+    fn upload(profiles: &[Vec<u8>]) -> Arc<Upload> {
+        let sent = Sent {
+            time_unix_us: 1,
+            event: ProfileEvent {
+                tags: vec![("service".to_string(), "web".to_string())],
+                ..ProfileEvent::default()
+            },
+            attachments: Vec::new(),
+            findings: Vec::new(),
+            body: Vec::new(),
+        };
+        let profiles = profiles.iter().map(|bytes| pprof(bytes).unwrap());
+        Arc::new(Upload::new(sent, profiles.collect()))
+    }
+
+    fn of(samples: &[Made<'_>]) -> Arc<Upload> {
+        upload(&[made(TYPES, samples)])
+    }
+
+    fn ask(uploads: &[Arc<Upload>], base: Option<Arc<Upload>>, query: &ProfileQuery) -> Flame {
+        let asked = Asked {
+            uploads: uploads.to_vec(),
+            base,
+        };
+        flame(&asked, query, None)
+    }
+
+    /// `name:line total own base[children]`, a number of those left out after `-`.
+    fn shown(node: &FlameNode) -> String {
+        let children: Vec<String> = node.children.iter().map(shown).collect();
+        let FlameNode {
+            name,
+            line,
+            total,
+            own,
+            base_total,
+            ..
+        } = node;
+        let left_out = match node.left_out {
+            0 => String::new(),
+            count => format!("-{count}"),
+        };
+        format!(
+            "{name}:{line} {total} {own} {base_total}[{}]{left_out}",
+            children.join(" ")
+        )
+    }
+
+    #[track_caller]
+    fn check(rule: &str, samples: &[Made<'_>], expected: &str) {
+        let flame = ask(&[of(samples)], None, &ProfileQuery::default());
+        assert_eq!(shown(&flame.root), expected, "{rule}");
+    }
+
+    fn cpu<'m>(stack: &'m [&'m str], values: &'m [i64; 2]) -> Made<'m> {
+        Made {
+            stack,
+            values,
+            labels: &[],
+        }
+    }
+
+    #[test]
+    fn stacks_become_a_tree() {
+        check("none", &[], "all:0 0 0 0[]");
+        let one = cpu(&["main:1", "work:2"], &[9, 5]);
+        check("one", &[one], "all:0 5 0 0[main:1 5 0 0[work:2 5 5 0[]]]");
+        let other = cpu(&["main:1", "rest:7"], &[0, 3]);
+        check(
+            "two",
+            &[one, other],
+            "all:0 8 0 0[main:1 8 0 0[work:2 5 5 0[] rest:7 3 3 0[]]]",
+        );
+        let line = cpu(&["main:4"], &[0, 1]);
+        check(
+            "the line seen most",
+            &[one, line, line],
+            "all:0 7 0 0[main:4 7 2 0[work:2 5 5 0[]]]",
+        );
+        let nothing = cpu(&["main:1", "idle:1"], &[9, 0]);
+        check("without the value", &[nothing], "all:0 0 0 0[]");
+        check("without a stack", &[cpu(&[], &[0, 2])], "all:0 2 2 0[]");
+        let again = cpu(&["a:1", "b:1", "a:2"], &[0, 2]);
+        check(
+            "recursion",
+            &[again],
+            "all:0 2 0 0[a:1 2 0 0[b:1 2 0 0[a:2 2 2 0[]]]]",
+        );
+        let most = cpu(&["x:1"], &[0, 999]);
+        let least = cpu(&["y:1"], &[0, 1]);
+        check(
+            "a thousandth",
+            &[most, least],
+            "all:0 1000 0 0[x:1 999 999 0[] y:1 1 1 0[]]",
+        );
+        let more = cpu(&["x:1"], &[0, 1]);
+        check(
+            "less",
+            &[most, least, more],
+            "all:0 1001 0 0[x:1 1000 1000 0[]]-1",
+        );
+        let negative = cpu(&["freed:1"], &[0, -4]);
+        check(
+            "below zero",
+            &[line, negative],
+            "all:0 -3 0 0[freed:1 -4 -4 0[] main:4 1 1 0[]]",
+        );
+        let huge = cpu(&["a:1"], &[0, i64::MAX]);
+        let all = i64::MAX;
+        check(
+            "more than fits",
+            &[huge, huge],
+            &format!("all:0 {all} 0 0[a:1 {all} {all} 0[]]"),
+        );
+    }
+
+    #[test]
+    fn a_function_counts_once_a_stack() {
+        let samples = [
+            cpu(&["a:1", "b:1", "a:2", "b:3"], &[0, 2]),
+            cpu(&["a:1"], &[0, 3]),
+        ];
+        let flame = ask(&[of(&samples)], None, &ProfileQuery::default());
+        let rows: Vec<_> = flame
+            .functions
+            .iter()
+            .map(|f| (&*f.name, &*f.file, f.own, f.total))
+            .collect();
+        assert_eq!(rows, [("a", "a.rs", 3, 5), ("b", "b.rs", 2, 2)]);
+        assert_eq!(flame.functions_left, 0);
+        let names: Vec<String> = (0..203).map(|at| format!("f{at}:1")).collect();
+        let stacks: Vec<[&str; 1]> = names.iter().map(|name| [&**name]).collect();
+        let many: Vec<Made<'_>> = stacks.iter().map(|stack| cpu(stack, &[0, 1])).collect();
+        let flame = ask(&[of(&many)], None, &ProfileQuery::default());
+        assert_eq!((flame.functions.len(), flame.functions_left), (200, 3));
+    }
+
+    #[test]
+    fn a_deep_stack_is_drawn_to_its_512th_frame() {
+        for (depth, own, left_out) in [(511, 1, 0), (512, 1, 0), (513, 1, 1), (100_000, 1, 1)] {
+            let stack = vec!["again:1"; depth];
+            let flame = ask(
+                &[of(&[cpu(&stack, &[0, 1])])],
+                None,
+                &ProfileQuery::default(),
+            );
+            let (mut node, mut drawn) = (&flame.root, 0);
+            while let [child] = &node.children[..] {
+                (node, drawn) = (child, drawn + 1);
+            }
+            assert_eq!(
+                (drawn, node.own, node.left_out),
+                (depth.min(512), own, left_out),
+                "{depth}"
+            );
+            assert_eq!((flame.functions[0].own, flame.functions[0].total), (1, 1));
+        }
+    }
+
+    /// Two of one route on two threads, one of another, and one of which nothing is known.
+    fn shared() -> Arc<Upload> {
+        let made = |stack, values, labels| Made {
+            stack,
+            values,
+            labels,
+        };
+        of(&[
+            made(&["a:1"], &[10, 1], &labels("t1", "GET /x", "#7")),
+            made(&["b:1"], &[20, 2], &labels("t2", "GET /x", "8")),
+            made(
+                &["c:1"],
+                &[40, 4],
+                &labels("t2", "GET /y", "#18446744073709551615"),
+            ),
+            made(&["d:1"], &[80, 8], &[]),
+        ])
+    }
+
+    /// Total, samples, routes and threads.
+    #[track_caller]
+    fn check_shares(rule: &str, flame: &Flame, expected: (i64, u64, &str, &str)) {
+        let names = |shares: &[Share]| -> String {
+            let share = |share: &Share| format!("{}={} ", share.name, share.total);
+            shares.iter().map(share).collect()
+        };
+        let (routes, threads) = (names(&flame.routes), names(&flame.threads));
+        let found = (flame.root.total, flame.samples, &*routes, &*threads);
+        assert_eq!(found, expected, "{rule}");
+    }
+
+    #[test]
+    fn samples_are_chosen_and_shared_out() {
+        let check = |rule, (value, route, thread): (&str, &str, &str), expected| {
+            let query = ProfileQuery {
+                value: value.to_string(),
+                route: route.to_string(),
+                thread: thread.to_string(),
+                ..ProfileQuery::default()
+            };
+            check_shares(rule, &ask(&[shared()], None, &query), expected);
+        };
+        let routes = "=8 GET /y=4 GET /x=3 ";
+        check("all", ("", "", ""), (15, 4, routes, "=8 t2=6 t1=1 "));
+        check("a route", ("", "GET /x", ""), (3, 2, routes, "t2=2 t1=1 "));
+        let of_t2 = "GET /y=4 GET /x=2 ";
+        check("a thread", ("", "", "t2"), (6, 2, of_t2, "=8 t2=6 t1=1 "));
+        check("both", ("", "GET /x", "t2"), (2, 1, of_t2, "t2=2 t1=1 "));
+        check("no such", ("", "GET /z", ""), (0, 0, routes, ""));
+        let wall = (150, 4, "=80 GET /y=40 GET /x=30 ", "=80 t2=60 t1=10 ");
+        check("another value", ("wall-time", "", ""), wall);
+        check("no such value", ("x", "", ""), (0, 0, "", ""));
+    }
+
+    #[test]
+    fn samples_belong_to_traces() {
+        let uploads = vec![shared()];
+        let whole = ask(&uploads, None, &ProfileQuery::default());
+        let trace = |t: &TraceShare| format!("{} {} {}", t.root_span_id, t.route, t.total);
+        let traces: Vec<String> = whole.traces.iter().map(trace).collect();
+        let expected = ["18446744073709551615 GET /y 4", "8 GET /x 2", "7 GET /x 1"];
+        assert_eq!(traces, expected);
+        let base = None;
+        let asked = Asked { uploads, base };
+        let query = ProfileQuery {
+            trace: 1,
+            ..ProfileQuery::default()
+        };
+        let of_trace = |ids: &[u64]| {
+            let spans = ids.iter().copied().collect();
+            flame(&asked, &query, Some(&spans))
+        };
+        let only = (2, 1, "GET /x=2 ", "t2=2 ");
+        check_shares("a trace", &of_trace(&[8, 9]), only);
+        check_shares("one that is not held", &of_trace(&[]), (0, 0, "", ""));
+        // No span has the id 0, whatever a payload says.
+        check_shares("no id", &of_trace(&[0, 8]), only);
+    }
+
+    #[test]
+    fn the_first_of_the_usual_sample_types_is_shown() {
+        #[track_caller]
+        fn check(types: &[(&str, &str)], more: &[u8], expected: &str) {
+            let one = upload(&[[&made(types, &[]), more].concat()]);
+            let flame = ask(&[one], None, &ProfileQuery::default());
+            assert_eq!(flame.value.name, expected, "{types:?}");
+        }
+        check(TYPES, b"", "cpu-time");
+        check(&[("x", "count"), ("wall-time", "count")], b"", "wall-time");
+        check(&[("x", "count"), ("y", "count")], b"", "x");
+        // The texts are "", count, x, y.
+        check(&[("x", "count"), ("y", "count")], &int(14, 3), "y");
+        check(&[], b"", "");
+    }
+
+    #[test]
+    fn uploads_are_put_together_and_those_without_the_type_skipped() {
+        let other = upload(&[made(
+            &[("alloc-space", "bytes")],
+            &[Made {
+                stack: &["a:1"],
+                values: &[7],
+                labels: &[],
+            }],
+        )]);
+        let two = [
+            made(
+                &[("alloc-space", "bytes")],
+                &[Made {
+                    stack: &["b:1"],
+                    values: &[5],
+                    labels: &[],
+                }],
+            ),
+            made(TYPES, &[cpu(&["a:1"], &[0, 2])]),
+        ];
+        let uploads = [of(&[cpu(&["a:1"], &[1, 1])]), other, upload(&two)];
+        let flame = ask(&uploads, None, &ProfileQuery::default());
+        assert_eq!(shown(&flame.root), "all:0 3 0 0[a:1 3 3 0[]]");
+        let values: Vec<_> = flame
+            .row
+            .values
+            .iter()
+            .map(|v| (&*v.name, v.total))
+            .collect();
+        assert_eq!(
+            values,
+            [("wall-time", 1), ("cpu-time", 3), ("alloc-space", 12)]
+        );
+        assert_eq!(
+            (flame.row.samples, &*flame.row.service, flame.value.total),
+            (4, "web", 3)
+        );
+        let alloc = ProfileQuery {
+            value: "alloc-space".to_string(),
+            ..ProfileQuery::default()
+        };
+        let flame = ask(&uploads, None, &alloc);
+        assert_eq!(shown(&flame.root), "all:0 12 0 0[a:1 7 7 0[] b:1 5 5 0[]]");
+        let nothing = ask(&[], None, &alloc);
+        assert_eq!(
+            (
+                nothing.value.total,
+                nothing.root.total,
+                &*nothing.value.name
+            ),
+            (0, 0, "alloc-space")
+        );
+    }
+
+    #[test]
+    fn a_base_stands_beside() {
+        let now = of(&[
+            cpu(&["a:1", "b:1"], &[0, 4]),
+            cpu(&["a:1", "new:1"], &[0, 1]),
+        ]);
+        let before = of(&[
+            cpu(&["a:1", "b:1"], &[0, 3]),
+            cpu(&["a:1", "old:1"], &[0, 9]),
+        ]);
+        let flame = ask(
+            &[now],
+            Some(before),
+            &ProfileQuery {
+                upload: 1,
+                base: 2,
+                ..ProfileQuery::default()
+            },
+        );
+        let expected = "all:0 5 0 12[a:1 5 0 12[old:1 0 0 9[] b:1 4 4 3[] new:1 1 1 0[]]]";
+        assert_eq!(shown(&flame.root), expected);
+        assert_eq!(
+            (flame.base_total, flame.samples, flame.base.is_some()),
+            (12, 2, true)
+        );
+        let rows: Vec<_> = flame
+            .functions
+            .iter()
+            .map(|f| (&*f.name, f.own, f.total, f.base_own, f.base_total))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("old", 0, 0, 9, 9),
+                ("b", 4, 4, 3, 3),
+                ("new", 1, 1, 0, 0),
+                ("a", 0, 5, 0, 12)
+            ]
+        );
+    }
+
+    #[test]
+    fn inlined_functions_are_frames_and_places_without_lines_have_names() {
+        let texts: Vec<u8> = ["", "cpu-time", "memcpy", "printf", "/bin/x", "_sys", "f.c"]
+            .iter()
+            .flat_map(|text| bytes(6, text.as_bytes()))
+            .collect();
+        let function = |id, field| bytes(5, &[int(1, id), field].concat());
+        let line = |function, line| bytes(4, &[int(1, function), int(2, line)].concat());
+        let location = |id, rest: &[u8]| bytes(4, &[&*int(1, id), rest].concat());
+        let whole = [
+            texts,
+            bytes(1, &int(1, 1)),
+            function(1, int(2, 2)),
+            function(2, int(2, 3)),
+            function(3, int(3, 5)),
+            function(4, int(4, 6)),
+            bytes(3, &[int(1, 1), int(5, 4)].concat()),
+            location(1, &[line(1, 7), line(2, 8)].concat()),
+            location(2, &[int(2, 1), int(3, 255)].concat()),
+            location(3, &int(3, 16)),
+            location(4, &int(2, 1)),
+            location(5, b""),
+            location(6, &line(3, 0)),
+            location(7, &line(4, 0)),
+            bytes(2, &[bytes(1, &[1, 2, 3, 4, 5, 6, 7]), int(2, 1)].concat()),
+        ];
+        let flame = ask(&[upload(&[whole.concat()])], None, &ProfileQuery::default());
+        let (mut node, mut names) = (&flame.root, Vec::new());
+        while let [child] = &node.children[..] {
+            names.push(format!("{}:{}", child.name, child.line));
+            node = child;
+        }
+        assert_eq!(
+            names,
+            [
+                "f.c:0", "_sys:0", "?:0", "/bin/x:0", "0x10:0", "0xff:0", "printf:8", "memcpy:7"
+            ]
+        );
+        let file = |name| {
+            flame
+                .functions
+                .iter()
+                .find(|f| f.name == name)
+                .map(|f| &*f.file)
+        };
+        assert_eq!((file("0xff"), file("0x10")), (Some("/bin/x"), Some("")));
     }
 }
