@@ -42,7 +42,7 @@ fn legend(out: &mut String, flame: &Flame) {
     out.push_str("<p class=\"legend\">");
     if flame.base.is_some() {
         for (class, words) in [
-            ("grew2", "new, or half as much again and more"),
+            ("grew2", "doubled, or new"),
             ("grew1", "grew"),
             ("same", "within 5 %"),
             ("shrank1", "shrank"),

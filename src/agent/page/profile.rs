@@ -253,3 +253,247 @@ fn no_sample(out: &mut String, flame: &Flame, look: &Look) {
         reset.link()
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::view::{FlameNode, FunctionRow, Share, TraceShare, ValueTotal};
+    use crate::server::Request;
+
+    fn row(id: u64) -> ProfileRow {
+        let value = |name: &str, unit: &str, total| ValueTotal {
+            name: name.to_string(),
+            unit: unit.to_string(),
+            total,
+        };
+        ProfileRow {
+            id,
+            end_unix_us: 60_000_000,
+            service: "web".to_string(),
+            samples: 300,
+            attachments: vec![("profile.pprof".to_string(), 2_048)],
+            values: vec![
+                value("cpu-time", "nanoseconds", 30_000_000_000),
+                value("alloc-space", "bytes", 1_048_576),
+            ],
+            ..ProfileRow::default()
+        }
+    }
+
+    fn node(name: &str, total: i64, children: Vec<FlameNode>) -> FlameNode {
+        FlameNode {
+            name: name.to_string(),
+            file: "src/api.rs".to_string(),
+            line: 7,
+            total,
+            children,
+            ..FlameNode::default()
+        }
+    }
+
+    /// Half of 30 s in `web::a`, a third of that in its only callee.
+    fn flame(base: bool) -> Flame {
+        let share = |name: &str, total| Share {
+            name: name.to_string(),
+            total,
+        };
+        let trace = |id: &str| TraceShare {
+            root_span_id: "9".to_string(),
+            trace_id: id.to_string(),
+            route: "GET /".to_string(),
+            total: 5_000_000_000,
+        };
+        let callee = node("web::b", 5_000_000_000, vec![]);
+        let mut root = node(
+            "",
+            30_000_000_000,
+            vec![node("web::a", 15_000_000_000, vec![callee])],
+        );
+        root.base_total = 20_000_000_000;
+        root.children[0].base_total = 10_000_000_000;
+        Flame {
+            row: row(7),
+            base: base.then(|| row(6)),
+            value: row(7).values[0].clone(),
+            samples: 300,
+            base_total: if base { 20_000_000_000 } else { 0 },
+            routes: vec![share("GET /", 20_000_000_000), share("", 10_000_000_000)],
+            threads: vec![share("api-0", 30_000_000_000)],
+            traces: vec![trace("255"), trace("")],
+            functions: vec![FunctionRow {
+                name: "web::a".to_string(),
+                own: 10_000_000_000,
+                total: 15_000_000_000,
+                base_own: 10_000_000_000,
+                base_total: 10_000_000_000,
+                ..FunctionRow::default()
+            }],
+            root,
+            ..Flame::default()
+        }
+    }
+
+    fn page(query: &str, flame: &Flame) -> String {
+        let target = format!("/profiles/7{query}");
+        let look = Look::of(&Request::made("GET", &target, &[], b"")).unwrap();
+        let held = Profiles {
+            rows: vec![row(7), row(6)],
+            ..Profiles::default()
+        };
+        main(flame, &look, &held)
+    }
+
+    #[track_caller]
+    fn check(rule: &str, query: &str, part: &str) {
+        let look_base = query.contains("base=");
+        let html = page(query, &flame(look_base));
+        assert!(html.contains(part), "{rule}: {html}");
+    }
+
+    #[test]
+    fn a_profile_is_told_in_words() {
+        check("time over time", "", "<dd>0.50 <span class=\"unit\">cores");
+        check(
+            "a download",
+            "",
+            "href=\"/api/profiles/7/profile.pprof\" download>",
+        );
+        check(
+            "bytes by 1,024",
+            "",
+            "alloc-space <span class=\"unit\">1 MiB",
+        );
+        check(
+            "the type that is shown",
+            "",
+            "aria-current=\"true\">cpu-time",
+        );
+        check(
+            "another type keeps the rest",
+            "?route=a",
+            "?value=alloc-space&amp;route=a\">",
+        );
+        check(
+            "a choice",
+            "",
+            "href=\"/profiles/7?route=GET%20%2F\" title=\"20 s; only these\"",
+        );
+        check(
+            "a choice is undone",
+            "?route=GET%20/",
+            "href=\"/profiles/7\" title=\"20 s; show all again\"",
+        );
+        check(
+            "one without samples is shown still",
+            "?thread=gone",
+            "gone</span> <span class=\"fig\">0<",
+        );
+        check(
+            "no name, no link",
+            "",
+            "<span class=\"share\" title=\"10 s\">",
+        );
+        check("every frame", "", "Every frame is drawn.");
+        check("a frame", "", "href=\"/profiles/7?at=0.0#flame\"");
+        check(
+            "its tooltip",
+            "",
+            "web::b\nsrc/api.rs:7, own code\ntotal 5 s, 16.7 %\nown 0 ms, 0 %<",
+        );
+        check("a search", "?q=WEB", "in 2 frames: 15 s together, 50.0 %.");
+        check("a search marks", "?q=web::b", "class=\"f own hit\"");
+        check(
+            "a frame that fills the width",
+            "?at=0",
+            "total 15 s, 50.0 % · own 0 ms, 0 %",
+        );
+        check("what stands above it", "?at=0", "class=\"f root above\"");
+        check(
+            "a function marks its frames",
+            "",
+            "href=\"/profiles/7?q=web%3A%3Aa#flame\"",
+        );
+        check(
+            "a column sorts",
+            "?at=0",
+            "href=\"/profiles/7?sort=total&amp;at=0#functions\"",
+        );
+        check("the order", "?sort=name", "aria-sort=\"ascending\"");
+        check("a trace", "", "href=\"/traces/255?span=9\"");
+        check(
+            "its samples",
+            "",
+            "href=\"/profiles/7?trace=255\">only these samples",
+        );
+        check(
+            "a trace that is not held",
+            "",
+            "span <code>9</code>, its trace is not held",
+        );
+        check(
+            "back to the trace",
+            "?trace=255",
+            "<a href=\"/traces/255\">back to trace 255</a>",
+        );
+        check("another upload", "", "<option value=\"6\">upload 6, web");
+    }
+
+    #[test]
+    fn a_comparison_is_told_in_words() {
+        check(
+            "the sum",
+            "?base=6",
+            "30 s, before 20 s, <b class=\"grew1\">+50.0 %</b>",
+        );
+        check("a frame", "?base=6", "\nbefore 10 s, now +50.0 %<");
+        check("its colour", "?base=6", "class=\"f grew1\"");
+        check(
+            "a function",
+            "?base=6",
+            "<td class=\"num grew1\">+50.0 %</td>",
+        );
+        check("the one chosen", "?base=6", "<option value=\"6\" selected>");
+        check(
+            "without",
+            "?base=6&at=0",
+            "<a href=\"/profiles/7\">Show without</a>",
+        );
+        let mut flame = flame(true);
+        flame.row.end_unix_us *= 2;
+        let html = page("?base=6", &flame);
+        assert!(
+            html.contains("this one covers 2 min, that one 60.0 s;"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn nothing_that_matches_has_a_way_out() {
+        let mut flame = flame(false);
+        flame.root = FlameNode::default();
+        let html = page("?value=cpu-time&thread=x", &flame);
+        assert!(html.contains("No sample of cpu-time matches"), "{html}");
+        assert!(
+            html.contains("<a href=\"/profiles/7\">Show all</a>"),
+            "{html}"
+        );
+        assert!(!html.contains("<svg class=\"icicle\""), "{html}");
+    }
+
+    #[test]
+    fn a_page_of_a_huge_profile_stays_bounded() {
+        let mut flame = flame(false);
+        let long = "web::".repeat(100_000);
+        let mut deep = node("", 1, vec![]);
+        for _ in 0..9_000 {
+            deep = node(&long[..500], 20_000_000_000, vec![deep]);
+        }
+        let leaf = |_| node(&long[..500], 1, vec![]);
+        deep.children.extend((0..1_000).map(leaf));
+        deep.name = long;
+        flame.root.children = vec![deep];
+        let html = page("", &flame);
+        assert!(html.len() < 300_000, "{}", html.len());
+        assert!(html.contains("frames left out"));
+    }
+}

@@ -257,3 +257,84 @@ fn findings_cell(out: &mut String, row: &ProfileRow) {
 pub(super) fn download(row: &ProfileRow, name: &str) -> String {
     format!("/api/profiles/{}/{}", row.id, pct(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::view::ValueTotal;
+
+    fn row(id: u64, service: &str) -> ProfileRow {
+        ProfileRow {
+            id,
+            service: service.to_string(),
+            end_unix_us: 60_000_000,
+            values: vec![ValueTotal {
+                name: "cpu-time".to_string(),
+                unit: "nanoseconds".to_string(),
+                total: 49_812_000_000,
+            }],
+            endpoints: vec![("GET /".to_string(), 18_112), ("GET /a".to_string(), 1)],
+            ..ProfileRow::default()
+        }
+    }
+
+    fn page(q: &str, rows: Vec<ProfileRow>) -> String {
+        let settings = Settings {
+            receiver: "0.0.0.0:8126".to_string(),
+            ..Settings::default()
+        };
+        let profiles = Profiles {
+            rows,
+            held_bytes: 2_048,
+            evicted: 3,
+        };
+        main(0, q, &profiles, &settings)
+    }
+
+    #[track_caller]
+    fn check(rule: &str, q: &str, part: &str) {
+        let mut odd = row(9, "web");
+        odd.findings = vec!["no sample".to_string(), "no <type>".to_string()];
+        let html = page(q, vec![odd, row(8, "api"), row(7, "web")]);
+        assert!(html.contains(part), "{rule}: {html}");
+    }
+
+    #[test]
+    fn an_upload_is_a_row() {
+        check("it opens", "", "<a href=\"/profiles/9\"");
+        check("its CPU", "", "<td class=\"num\">0.83</td>");
+        check(
+            "its endpoints",
+            "",
+            "GET / <small class=\"fig\">18,112</small> <small class=\"fig\" title=\"and 1 more\">+1<",
+        );
+        check(
+            "its findings",
+            "",
+            "title=\"no sample\nno &lt;type&gt;\">2 findings</a>",
+        );
+        check(
+            "the one before, of the same service",
+            "",
+            "href=\"/profiles/9?base=7\"",
+        );
+        check("all as one", "", "<a href=\"/profiles/all\">");
+        check(
+            "what is held",
+            "",
+            "3 uploads held, 2 KiB; 3 let go at a bound",
+        );
+        check("a search", "API", "data-key=\"8\"");
+        check("nothing found", "zzz", "No profile matches");
+        assert!(!page("-web", vec![row(7, "web"), row(8, "api")]).contains("data-key=\"7\""));
+        assert!(!page("", vec![row(8, "api"), row(7, "web")]).contains("?base="));
+    }
+
+    #[test]
+    fn without_data_there_are_the_lines_that_bring_it() {
+        let html = page("", Vec::new());
+        let ours = "DD_PROFILING_ENABLED=true\nDD_TRACE_AGENT_URL=http://127.0.0.1:8126<";
+        assert!(html.contains(ours), "{html}");
+        assert!(html.contains("ddtrace-run python app.py"), "{html}");
+    }
+}

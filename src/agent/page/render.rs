@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, Page, document};
 use super::html::esc;
-use super::look::Look;
+use super::look::{At, Look};
 use super::piece::{ROWS_MAX, fnv1a};
 use super::views::Views;
 use super::{
@@ -110,11 +110,12 @@ fn profile(views: &dyn Views, overview: &Overview, request: &Request) -> Reply {
              arrived, or a bound was reached and the oldest were let go.";
         return not_here(overview, Page::Profiles, request.path(), NOT_HELD);
     };
-    let (path, pairs) = (look.path(), look.pairs());
+    let (path, pairs, at) = (look.path(), look.pairs(), At(&look.at).to_string());
     let kept: Vec<(&str, &str)> = pairs
         .iter()
         .filter(|(key, _)| *key != "q")
         .map(|(key, value)| (*key, value.as_str()))
+        .chain([("at", at.as_str())])
         .collect();
     let frame = Frame {
         page: Page::Profiles,
