@@ -79,6 +79,7 @@ mod notes;
 mod options;
 mod output;
 mod owed;
+mod pace;
 mod period;
 mod pprof;
 mod profiler;

@@ -257,6 +257,7 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::super::maps::Mapping;
+    use super::super::named::Place;
     use super::super::period::Thread;
     use super::*;
 

@@ -5,12 +5,11 @@ use std::convert::Infallible;
 use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use super::Options;
 use super::counts::Counts;
 use super::figures::Figures;
 use super::memory;
+use super::pace::Pace;
 use super::period::Period;
 use super::record::{CPU, HEAP, Head, WALL};
 use super::registry::{Registry, Watched};
@@ -26,11 +25,6 @@ use crate::worker::{Fill, FlushError, Handle, Job, Why};
 const SURVEY_NS: u64 = 250_000_000;
 /// CPU time that going back to sleep may cost a thread that was woken by a look.
 const SETTLE_NS: u64 = 100_000;
-/// More would be felt, and the kernel looks at its timers hardly as often.
-const HZ_MAX: u32 = 1_000;
-/// A thread that waits in a system call with a time limit begins it anew after each look, in libraries that do not
-/// count the time: seldom enough, such limits still hold.
-const WALL_HZ_MAX: u32 = 100;
 /// Looks for the stack of a thread that nobody reported, before it is given up.
 const BOUNDS_TRIES_MAX: u32 = 20;
 
@@ -56,32 +50,6 @@ pub(super) struct Sampler {
     told_ns: u64,
     _watch: Watch,
     _installed: Installed,
-}
-
-/// When things are due.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
-    pub(super) cpu_period_ns: u64,
-    /// 0 for none.
-    pub(super) wall_period_ns: u64,
-    pub(super) first_upload_ns: u64,
-    pub(super) upload_interval_ns: u64,
-    pub(super) hotspots: bool,
-}
-
-impl Pace {
-    pub(super) fn of(options: &Options) -> Pace {
-        let period = |hz: u32| 1_000_000_000_u64.checked_div(u64::from(hz)).unwrap_or(0);
-        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2);
-        let interval_ns = ns(options.upload_interval).clamp(1, u64::MAX / 2);
-        Pace {
-            cpu_period_ns: period(options.cpu_hz.clamp(1, HZ_MAX)),
-            wall_period_ns: period(options.wall_hz.min(WALL_HZ_MAX)),
-            first_upload_ns: ns(options.first_upload).min(interval_ns),
-            upload_interval_ns: interval_ns,
-            hotspots: options.hotspots,
-        }
-    }
 }
 
 /// What is kept about a thread from one look to the next.
@@ -404,14 +372,4 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         self.registry.close();
     }
-}
-
-/// Time between two looks at the rings: a turn, or five samples of a thread that is never idle.
-pub(super) fn tick(pace: &Pace) -> Duration {
-    let turn_ns = match pace.wall_period_ns {
-        0 => u64::MAX,
-        period => period,
-    };
-    let ns = turn_ns.min(pace.cpu_period_ns * 5);
-    Duration::from_nanos(ns.clamp(5_000_000, 50_000_000))
 }

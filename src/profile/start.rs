@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::counts::Counts;
 use super::figures::Figures;
 use super::memory;
+use super::pace::Pace;
 use super::profiler::{Profiler, Shared};
 use super::registry::Registry;
-use super::sampler::{Pace, Sampler, Start, tick};
+use super::sampler::{Sampler, Start};
 use super::stack;
 use super::upload::{self, uploader};
 use super::{Error, Options};
@@ -65,7 +66,7 @@ pub fn start(
     });
     let limits = Limits {
         queue_items_max: 1,
-        flush_interval: tick(&pace),
+        flush_interval: pace.tick(),
         ..Limits::default()
     };
     let (sampler, sample_guard) =
