@@ -1,13 +1,15 @@
-//! `/api/profiles/<id>`: a flame graph as JSON, and attachments as they came.
+//! `/api/profiles/<id>`: a flame graph as JSON, and attachments as they came, or without zstd.
 
 use super::api::{problem, short, shown};
 use super::asking::Agent;
+use super::decode::{UNPACKED_BYTES_MAX, without_zstd};
 use super::page::Views;
 use super::trace_id::parse_trace_id;
 use super::view::ProfileQuery;
 use crate::server::{Reply, Request, percent_decode};
 
-/// `/api/profiles/7`, `/api/profiles/all`, `/api/profiles/7/profile.pprof`, which `go tool pprof` can be given.
+/// `/api/profiles/7`, `/api/profiles/all`, `/api/profiles/7/profile.pprof`, which `go tool pprof` can be given: it
+/// reads gzip and not zstd.
 pub(super) fn answer(agent: &Agent, request: &Request) -> Reply {
     let path = request.path();
     let path = path.strip_prefix("/api/profiles/").unwrap_or(path);
@@ -30,7 +32,10 @@ fn attachment(agent: &Agent, upload: &str, name: &str) -> Answered {
             format!("upload {upload} with an attachment {name:?} is not held"),
         )
     })?;
-    Ok(Reply::new(200, "application/octet-stream", bytes))
+    match without_zstd(bytes, UNPACKED_BYTES_MAX) {
+        Ok(bytes) => Ok(Reply::new(200, "application/octet-stream", bytes)),
+        Err(error) => Err((422, format!("this attachment cannot be unpacked: {error}"))),
+    }
 }
 
 fn flame(agent: &Agent, upload: &str, request: &Request) -> Answered {

@@ -114,10 +114,11 @@ impl Sampler {
         }
     }
 
-    fn look(&mut self) {
+    /// `is_last` before what was gathered is handed on: nothing is left to the next survey then.
+    fn look(&mut self, is_last: bool) {
         unwind::learn_libraries();
         self.now_ns = self.clock.mono_ns();
-        let is_survey = self.now_ns >= self.survey_at_ns;
+        let is_survey = is_last || self.now_ns >= self.survey_at_ns;
         if is_survey {
             self.survey_at_ns = self.now_ns + SURVEY_NS;
             self.registry.find_others();
@@ -228,7 +229,8 @@ impl Sampler {
             root_id,
         };
         Counts::add(&self.counts.offered, 1);
-        let fits = self.tally.add(place, more);
+        // Of two looks in one turn the first speaks for all the time; a sample of nothing would only be counted.
+        let fits = more == More::default() || self.tally.add(place, more);
         match fits {
             true => self.tally.count(),
             false => Counts::add(&self.counts.crowded, 1),
@@ -359,9 +361,10 @@ impl Job for Sampler {
             self.stopping.store(true, Ordering::Release);
             self.registry.close();
         }
-        self.look();
+        let is_due = self.clock.mono_ns() >= self.upload_at_ns;
+        self.look(why != Why::Tick || is_due);
         match why {
-            Why::Tick if self.now_ns < self.upload_at_ns => Ok(()),
+            Why::Tick if !is_due => Ok(()),
             Why::Stop if self.tally.is_empty() => Ok(()),
             _ => self.hand_on(),
         }

@@ -210,14 +210,27 @@ fn by_weight(period: &Period, stacks: &[Vec<u32>], places: usize) -> Vec<u32> {
     order
 }
 
-/// Gives each place its module; only modules that hold one are listed.
+/// Gives each place its module; only modules that hold one are listed. The program itself comes first, for so
+/// profile.proto has it of `mapping`.
 fn locate<'a>(
     named: &mut Named,
     maps: &'a Maps,
     files: &mut Files<'a>,
     places: impl Iterator<Item = (u64, Span)>,
 ) {
+    let places: Vec<(u64, Span)> = places.collect();
+    let is_own = |address: u64| {
+        let found = maps.find(address);
+        found.is_some_and(|(_, mapping)| maps.is_program(mapping))
+    };
+    let own = places.iter().find(|(address, _)| is_own(*address));
+    let first = own.and_then(|(address, _)| maps.find(*address));
     let mut modules: HashMap<usize, u32> = HashMap::new();
+    if let Some((index, mapping)) = first {
+        let (mapping, build_id) = (mapping.clone(), files.build_id(mapping));
+        named.modules.push(Module { mapping, build_id });
+        modules.insert(index, 0);
+    }
     for (address, frames) in places {
         let module = maps.find(address).map(|(index, mapping)| {
             *modules.entry(index).or_insert_with(|| {

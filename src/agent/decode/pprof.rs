@@ -9,7 +9,7 @@ use super::pprof_tables::{read_samples, read_tables};
 use super::unpack::unpacked;
 
 /// Bytes that one profile may unpack to, and that it may take once it is decoded.
-pub(super) const UNPACKED_BYTES_MAX: usize = 64 << 20;
+pub(in crate::agent) const UNPACKED_BYTES_MAX: usize = 64 << 20;
 
 /// Sample types. Python's profiler has 19.
 pub(super) const TYPES_MAX: usize = 256;

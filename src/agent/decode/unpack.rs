@@ -37,6 +37,17 @@ pub(super) fn unpacked(bytes: &[u8], bytes_max: usize) -> Result<Cow<'_, [u8]>, 
     Ok(out.into())
 }
 
+/// As it came, or what its zstd holds; for readers that know gzip alone.
+pub(in crate::agent) fn without_zstd(
+    bytes: Vec<u8>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, PprofError> {
+    match bytes.starts_with(ZSTD) || is_skipped(&bytes) {
+        true => unpacked(&bytes, bytes_max).map(Cow::into_owned),
+        false => Ok(bytes),
+    }
+}
+
 fn is_skipped(bytes: &[u8]) -> bool {
     matches!(bytes, [0x50..=0x5f, rest @ ..] if rest.starts_with(SKIPPED))
 }
@@ -97,6 +108,21 @@ mod tests {
             }
             (read, _) => panic!("{rule}: {read:?}"),
         }
+    }
+
+    #[test]
+    fn only_zstd_is_taken_off() {
+        let plain = b"some bytes".to_vec();
+        for (rule, packed, expected) in [
+            ("nothing", Vec::new(), Vec::new()),
+            ("as it is", plain.clone(), plain.clone()),
+            ("gzip stays", gzip(&plain), gzip(&plain)),
+            ("zstd goes", zstd(&plain), plain.clone()),
+        ] {
+            let seen = without_zstd(packed, 100).map_err(|error| error.to_string());
+            assert_eq!(seen, Ok(expected), "{rule}");
+        }
+        assert!(without_zstd(zstd(&plain), 5).is_err(), "over the bound");
     }
 
     #[test]
