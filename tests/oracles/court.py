@@ -30,6 +30,12 @@ def judge(rule, holds, seen=""):
     print(f"  holds: {rule}", flush=True)
 
 
+def each(rule, rows, fault):
+    """One rule for every row; `fault` tells what is wrong with it, or nothing."""
+    found = [what for row in rows if (what := fault(row))]
+    judge(rule, rows and not found, found)
+
+
 def differences(expected, seen):
     """Empty when the two are the same; else what is missing, too much or other."""
     missing = [(key, expected[key]) for key in expected if key not in seen]

@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 
-from court import Api, OurAgent, TestAgent, judge, until
+from court import Api, OurAgent, TestAgent, each, get, judge, until
 from profile_run import PATH, SETTINGS, Upload
+from profiles import all_samples, pprof_reader, totals
 
 APPLICATION = """
 import time
@@ -24,7 +25,7 @@ with tracer.trace("judge.request", service="judged-python", resource="GET /judge
     judged_work(2.5)
 tracer.flush()
 """
-TYPES = {("cpu-time", "nanoseconds"), ("cpu-samples", "count"), ("wall-time", "nanoseconds"), ("wall-samples", "count")}
+TYPES = {"cpu-time/nanoseconds", "cpu-samples/count", "wall-time/nanoseconds", "wall-samples/count"}
 # Where the process was started and how; ours says that in no profile.
 LEFT_OUT = {"process_tags"}
 
@@ -57,20 +58,33 @@ def profiled(script, agent):
 
 def our_agent_shows_it(agent, script):
     rows = until("a profile of Python", lambda: agent.ask("/api/profiles")["rows"])
-    for row in rows:
-        judge("it is of the service and of Python", (row["service"], row["family"], row["language"]) == ("judged-python", "python", "python"), row)
-        judge("nothing is wrong with it", not row["findings"], row["findings"])
-        types = {(value["name"], value["unit"]) for value in row["values"]}
-        judge("it has the sample types of ddtrace", TYPES <= types, types)
-        judge("and what ddtrace attaches", "profile.pprof" in dict(row["attachments"]), row["attachments"])
+    whose = lambda row: (row["service"], row["family"], row["language"])
+    each("a profile is of the service and of Python", rows, lambda row: whose(row) != ("judged-python", "python", "python") and row)
+    each("nothing is wrong with it", rows, lambda row: row["findings"])
+    types = lambda row: [f"{value['name']}/{value['unit']}" for value in row["values"]]
+    each("it has the sample types of ddtrace", rows, lambda row: TYPES - set(types(row)))
+    each("and what ddtrace attaches", rows, lambda row: {"profile.pprof", "code-provenance.json"} - dict(row["attachments"]).keys())
+    profiles = pprof_reader([attached(agent, row, script.parent) for row in rows])
+    pairs = list(zip(rows, profiles))
+    sums = lambda row: [value["total"] for value in row["values"]]
+    same = lambda row, profile: (types(row), sums(row)) == (profile["types"], totals(profile))
+    each("its sums are those of Google's classes", pairs, lambda pair: not same(*pair) and pair[0])
     flame = agent.ask("/api/profiles/all?value=cpu-time")
     work = [row for row in flame["functions"] if row["name"] == "judged_work"]
     judge("the script's function is there with its file", [row["file"] for row in work] == [str(script)], flame["functions"][:5])
-    judge("with most of the time that it worked", 1.25e9 < work[0]["own"] < 3.5e9, work)
-    judge("and is the first of all", flame["functions"][0] == work[0], flame["functions"][:3])
+    at = profiles[0]["types"].index("cpu-time/nanoseconds")
+    own = sum(one["values"][at] for one in all_samples(profiles) if one["frames"][0][0] == "judged_work")
+    judge("with the time that Google's classes find", own > 500_000_000 and work[0]["own"] == own, [work, own])
+    judge("it is the first of all", flame["functions"][0] == work[0], flame["functions"][:3])
     judge("under its endpoint", any(row["name"] == "GET /judged" for row in flame["routes"]), flame["routes"])
     bad = [row for row in agent.ask("/api/payloads?limit=1000") if row["error"] and row["pipeline"] == "profiles"]
     judge("no payload of profiles has a finding", not bad, bad)
+
+
+def attached(agent, row, folder):
+    file = folder / f"python-{row['id']}.pprof"
+    file.write_bytes(get(f"{agent.page}/api/profiles/{row['id']}/profile.pprof")[1])
+    return file
 
 
 def events_are_alike(own, others):

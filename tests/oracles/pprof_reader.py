@@ -1,6 +1,6 @@
 """Reads pprof files by the classes that Google made of profile.proto, and prints what is in them as JSON.
 
-Has an environment of its own (profiles.txt); called by profiles.py:
+Has an environment of its own (profiles.txt); called by profiles.py and others_profiles.py:
 pprof_reader.py FILE...
 """
 
@@ -9,6 +9,8 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+
+import zstandard
 
 # Google's profiler for Python has the classes; the package around them wants Google's cloud.
 PLACE = Path(importlib.util.find_spec("googlecloudprofiler").submodule_search_locations[0], "profile_pb2.py")
@@ -103,7 +105,10 @@ class Reading:
 
 def read(path, made):
     profile = made.Profile()
-    profile.ParseFromString(gzip.decompress(Path(path).read_bytes()))
+    packed = Path(path).read_bytes()
+    # Datadog takes both and tells them by their first bytes.
+    plain = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    profile.ParseFromString(plain)
     return Reading(profile).all()
 
 

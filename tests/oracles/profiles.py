@@ -6,18 +6,19 @@ import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from court import VENVS, Api, OurAgent, differences, judge
+from court import VENVS, Api, DoesNotHold, OurAgent, differences, each, judge
 from profile_run import BUSY, PATH, Run, caught_signals
 
 TYPES = ["cpu-samples/count", "cpu-time/nanoseconds", "wall-time/nanoseconds"]
 CPU_SAMPLES, CPU_TIME, WALL_TIME = range(3)
 SOURCE = "src/api/handlers/load.rs"
 BURN, HANDLER = "testapi::api::handlers::load::burn_cpu", "testapi::api::handlers::load::cpu"
+BURN_LINES = 16
 [BUSY_ENDPOINT] = BUSY.values()
 SIGPROF = 27
 # Every tag and header that Datadog asks for.
 TAGS = {"service": "testapi", "env": "judged", "version": "judged-1", "language": "native", "runtime": "rust"}
-TAGS_OF_ANY_VALUE = ("host", "runtime-id", "profiler_version")
+TAGS_OF_ANY_VALUE = {"host", "runtime-id", "profiler_version", "profile_seq"}
 
 
 def profiles_please_others(folder):
@@ -43,7 +44,7 @@ def profiles_please_others(folder):
 def pprof_reader(files):
     command = [VENVS / "profiles/bin/python", Path(__file__).with_name("pprof_reader.py"), *files]
     read = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    judge("Google's classes read every file", read.returncode == 0, read.stderr)
+    judge("Google's classes read every profile", read.returncode == 0, read.stderr)
     return json.loads(read.stdout)
 
 
@@ -54,61 +55,69 @@ def uploads_are_taken(run):
     lost = state["dropped"] or state["error"] or state["flush_failed"]
     judge("every answer to an upload was good and no sample is lost", state["sent"] > 0 and not lost, state)
     judge("the ledger of samples balances", state["offered"] == state["sent"] + state["pending"], state)
-    sent = [upload.event["internal"]["samples_sent"] for upload in run.uploads]
+    uploads = run.uploads
+    sent = [upload.event["internal"]["samples_sent"] for upload in uploads]
     judge("what the ledger calls sent grows by each upload", sent[0] == 0 and sent == sorted(set(sent)), sent)
-    judge("there is one after the first interval, some more, and one at the end", len(run.uploads) >= 4, len(run.uploads))
-    for upload in run.uploads:
-        known = {"dd-evp-origin", "dd-evp-origin-version", "content-type", "content-length"}
-        judge("an upload has the headers of a profiler", all(upload.headers.get(name) for name in known), upload.headers)
-        judge("Python's parser of MIME finds nothing wrong", not upload.defects, upload.defects)
-        same = upload.contents == upload.by_other
-        judge("and the parser of requests finds the same parts", same, [upload.names, len(upload.by_other)])
-        judge("they are the event and the profile", upload.names == [("event", "event.json"), ("profile.pprof",) * 2], upload.names)
-        judge("the event is JSON", upload.kinds[0] == "application/json", upload.kinds)
+    judge("there is one after the first interval, some more, and one at the end", len(uploads) >= 4, len(uploads))
+    headers = {"dd-evp-origin", "dd-evp-origin-version", "content-type", "content-length"}
+    each("each has the headers of a profiler", uploads, lambda upload: headers - upload.headers.keys())
+    each("Python's parser of MIME finds nothing wrong", uploads, lambda upload: upload.defects)
+    each("and the parser of requests finds the same parts", uploads, lambda upload: upload.contents != upload.by_other and upload.names)
+    parts = [("event", "event.json"), ("profile.pprof", "profile.pprof")]
+    each("they are the event and the profile", uploads, lambda upload: upload.names != parts and upload.names)
+    each("the event is called JSON", uploads, lambda upload: upload.kinds[0] != "application/json" and upload.kinds)
 
 
 def events_say_whose_and_when(run):
-    process = {"process_id": str(run.pid)}
-    for at, upload in enumerate(run.uploads):
-        event, tags = upload.event, dict(upload.tags())
-        judge("no tag is there twice", len(tags) == len(upload.tags()), event)
-        wrong = differences({**TAGS, **process, "profile_seq": str(at)}, {key: tags[key] for key in tags if key not in TAGS_OF_ANY_VALUE})
-        judge("the tags say whose profile it is, and which", not wrong and all(tags.get(key) for key in TAGS_OF_ANY_VALUE), [wrong, tags])
-        named = [name for _, name in upload.names if name != "event.json"]
-        judge("every attachment is named, and no other", event["attachments"] == named, event["attachments"])
-        times = [event["start"], event["end"]]
-        exact = all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", time) for time in times)
-        judge("its times have nine digits and an order", exact and times[0] < times[1], times)
-    runtime_ids = {upload.tag("runtime-id") for upload in run.uploads}
+    uploads = run.uploads
+    each("no tag is there twice", uploads, lambda upload: len(dict(upload.tags())) != len(upload.tags()) and upload.tags())
+    whose = {**TAGS, "process_id": str(run.pid)}
+    seen = lambda upload: {key: value for key, value in upload.tags() if key in whose}
+    each("the tags say whose profile it is", uploads, lambda upload: differences(whose, seen(upload)))
+    more = lambda upload: {key for key, value in upload.tags() if value and key not in whose}
+    each("and where it comes from, and nothing else", uploads, lambda upload: more(upload) ^ TAGS_OF_ANY_VALUE)
+    numbers = [upload.tag("profile_seq") for upload in uploads]
+    judge("they are counted from 0", numbers == [str(at) for at in range(len(uploads))], numbers)
+    attached = lambda upload: [name for _, name in upload.names if name != "event.json"]
+    each("every attachment is named, and no other", uploads, lambda upload: attached(upload) != upload.event["attachments"] and upload.names)
+    times = [(upload.event["start"], upload.event["end"]) for upload in uploads]
+    exact = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z"
+    each("their times have nine digits and an order", times, lambda pair: not (all(re.fullmatch(exact, time) for time in pair) and pair[0] < pair[1]) and pair)
+    judge("each begins where the one before ended", all(before[1] == after[0] for before, after in zip(times, times[1:])), times)
+    runtime_ids = {upload.tag("runtime-id") for upload in uploads}
     traced = {span["meta"]["runtime-id"] for span in run.spans.values() if "runtime-id" in span["meta"]}
     judge("the runtime id is the one of the traces", runtime_ids == traced, [runtime_ids, traced])
-    ends = [upload.event["end"] for upload in run.uploads]
-    judge("each begins where the one before ended", [upload.event["start"] for upload in run.uploads[1:]] == ends[:-1], ends)
-    counted = sum((Counter(upload.event["endpoint_counts"]) for upload in run.uploads), Counter())
+    counted = sum((Counter(upload.event["endpoint_counts"]) for upload in uploads), Counter())
     judge("the endpoints were asked for as often as it was asked", counted == run.asked, differences(run.asked, counted))
 
 
 def google_reads_them(profiles):
-    for profile in profiles:
-        judge("every id and every string resolves", not profile["faults"], profile["faults"])
-        judge("the sample types are Datadog's", profile["types"] == TYPES, profile["types"])
-        period = (profile["period_type"], profile["period"])
-        judge("a sample stands for a hundredth of a second", period == (TYPES[CPU_TIME], 1_000_000_000 // 99), period)
-        bare = [row for row in profile["mappings"] if not row["file"] or (row["file"].startswith("/") and not re.fullmatch("[0-9a-f]{40}", row["build_id"]))]
-        judge("every mapping is named, and those of files have their build ids", not bare, bare)
-        own = [row for row in profile["mappings"] if row["file"].endswith("/release/testapi")]
-        judge("the program's has functions, files, lines and inlined frames", [row["flags"] for row in own] == [[True] * 4], own)
+    each("every id and every string resolves", profiles, lambda profile: profile["faults"])
+    each("the sample types are Datadog's", profiles, lambda profile: profile["types"] != TYPES and profile["types"])
+    period = lambda profile: [profile["period_type"], profile["period"]]
+    hundredth = [TYPES[CPU_TIME], 1_000_000_000 // 99]
+    each("a sample stands for a hundredth of a second", profiles, lambda profile: period(profile) != hundredth and period(profile))
+    mappings = [row for profile in profiles for row in profile["mappings"]]
+    is_bare = lambda row: not row["file"] or row["file"].startswith("/") and not re.fullmatch("[0-9a-f]{40}", row["build_id"])
+    each("every mapping is named, and those of files have their build ids", mappings, lambda row: is_bare(row) and row)
+    own = [row for row in mappings if row["file"].endswith("/release/testapi")]
+    each("the program's has functions, files, lines and inlined frames", own, lambda row: row["flags"] != [True] * 4 and row)
     [line] = [at for at, text in enumerate(Path(SOURCE).read_text().splitlines(), 1) if "fn burn_cpu(" in text]
     seen = Counter()
     for sample in all_samples(profiles):
         for name, file, at, _ in sample["frames"]:
             if name == BURN:
-                seen[file == SOURCE and line <= at < line + 16] += sample["values"][CPU_SAMPLES]
+                seen[file == SOURCE and line <= at < line + BURN_LINES] += sample["values"][CPU_SAMPLES]
     judge("the busy function has its file, and lines of its own", seen[True] > 100 and not seen[False], seen)
-    own = Counter()
-    for sample in all_samples(profiles):
-        own[sample["frames"][0][0]] += sample["values"][CPU_TIME]
+    own = own_time(all_samples(profiles))
     judge("it has the most CPU time of its own", own.most_common(1)[0][0] == BURN, own.most_common(5))
+
+
+def own_time(samples):
+    own = Counter()
+    for sample in samples:
+        own[sample["frames"][0][0]] += sample["values"][CPU_TIME]
+    return own
 
 
 def all_samples(profiles):
@@ -122,49 +131,47 @@ def totals(profile):
 def go(*arguments):
     command = ["go", "tool", "pprof", "-symbolize=none", *map(str, arguments)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    judge(f"go tool pprof takes it with {arguments[0]}", said.returncode == 0, said.stderr)
+    if said.returncode:
+        raise DoesNotHold(f"go tool pprof takes {arguments}\n  seen: {said.stderr}")
     return said.stdout
 
 
 def go_reads_them(files, profiles):
-    for file, profile in zip(files, profiles):
-        raw = go("-raw", file)
-        rows = re.findall(r"^ +(\d+) +(\d+) +(\d+): [\d ]+$", raw, re.M)
-        judge("go finds the same samples", len(rows) == len(profile["samples"]), len(rows))
-        sums = [sum(map(int, column)) for column in zip(*rows)]
-        judge("and the same sums", sums == totals(profile), [sums, totals(profile)])
-        head = f"PeriodType: cpu-time nanoseconds\nPeriod: {profile['period']}\n"
-        judge("and the same period", raw.startswith(head), raw[:200])
-        judge("and the same types", f"\n{' '.join(TYPES)}\n" in raw, raw[:400])
+    told = [(go("-raw", file), profile) for file, profile in zip(files, profiles)]
+    judge("go tool pprof reads every file", all(raw for raw, _ in told))
+    rows = lambda raw: re.findall(r"^ +(\d+) +(\d+) +(\d+): [\d ]+$", raw, re.M)
+    each("it finds the same samples", told, lambda one: len(rows(one[0])) != len(one[1]["samples"]) and one[0])
+    sums = lambda raw: [sum(map(int, column)) for column in zip(*rows(raw))]
+    each("and the same sums", told, lambda one: sums(one[0]) != totals(one[1]) and [sums(one[0]), totals(one[1])])
+    head = lambda profile: f"PeriodType: cpu-time nanoseconds\nPeriod: {profile['period']}\n"
+    each("and the same period", told, lambda one: not one[0].startswith(head(one[1])) and one[0])
+    each("and the same types", told, lambda one: f"\n{' '.join(TYPES)}\n" not in one[0] and one[0])
     top = go("-top", "-nodecount=20", "-sample_index=cpu-time", *files)
     rows = top.split("cum%\n", 1)[1].splitlines()
-    judge("go's first function of all files is the busy one", rows[0].split()[-1] == BURN, top)
+    judge("its first function of all files is the busy one", rows[0].split()[-1] == BURN, top)
     lines = go("-top", "-lines", "-nodecount=5", "-sample_index=cpu-time", *files)
     judge("by lines too, in its file", re.search(rf"{BURN} {SOURCE}:\d+", lines), lines)
     tags = go("-tags", *files)
     wanted = ("thread id:", "thread name:", "span id:", "local root span id:", "trace endpoint:")
-    judge("go finds every label", all(f" {label}" in tags for label in wanted), tags)
+    judge("it finds every label", all(f" {label}" in tags for label in wanted), tags)
 
 
 def our_agent_reads_them(run, profiles):
     with OurAgent() as agent:
         statuses = [upload.send_to(agent.base) for upload in run.uploads]
         judge("our agent takes what the test agent took", set(statuses) == {200}, statuses)
-        rows = {row["id"]: row for row in agent.ask("/api/profiles")["rows"]}
-        judge("it holds each", sorted(rows) == list(range(1, len(profiles) + 1)), list(rows))
-        for at, profile in enumerate(profiles, 1):
-            row = rows[at]
-            sums = [(value["name"] + "/" + value["unit"], value["total"]) for value in row["values"]]
-            judge("its sums are those of Google's classes", sums == list(zip(TYPES, totals(profile))), sums)
-            judge("it counts as many samples", row["samples"] == len(profile["samples"]), row["samples"])
-            judge("it finds nothing wrong, and a native program", (row["findings"], row["family"]) == ([], "native"), row)
-            flame = agent.ask(f"/api/profiles/{at}?value=cpu-time")
-            judge("its flame graph has all of the CPU time", flame["root"]["total"] == totals(profile)[CPU_TIME], flame["value"])
-            own = Counter()
-            for sample in profile["samples"]:
-                own[sample["frames"][0][0]] += sample["values"][CPU_TIME]
-            listed = {row["name"]: row["own"] for row in flame["functions"]}
-            judge("its first function is the busy one, with the same time", listed[BURN] == own[BURN] == max(listed.values()), flame["functions"][:3])
+        rows = sorted(agent.ask("/api/profiles")["rows"], key=lambda row: row["id"])
+        judge("it holds each", [row["id"] for row in rows] == list(range(1, len(profiles) + 1)), rows)
+        flames = [agent.ask(f"/api/profiles/{row['id']}?value=cpu-time") for row in rows]
+    pairs = list(zip(rows, flames, profiles))
+    sums = lambda row: [(value["name"] + "/" + value["unit"], value["total"]) for value in row["values"]]
+    each("its sums are those of Google's classes", pairs, lambda one: sums(one[0]) != list(zip(TYPES, totals(one[2]))) and one[0])
+    each("it counts as many samples", pairs, lambda one: one[0]["samples"] != len(one[2]["samples"]) and one[0])
+    each("it finds nothing wrong, and a native program", rows, lambda row: (row["findings"], row["family"]) != ([], "native") and row)
+    each("its flame graph has all of the CPU time", pairs, lambda one: one[1]["root"]["total"] != totals(one[2])[CPU_TIME] and one[1]["value"])
+    listed = lambda flame: Counter({row["name"]: row["own"] for row in flame["functions"] if row["own"]})
+    top = lambda flame, profile: (listed(flame).most_common(3), own_time(profile["samples"]).most_common(3))
+    each("its functions have the time that Google's classes find", pairs, lambda one: len(set(map(str, top(*one[1:])))) > 1 and top(*one[1:]))
 
 
 def labels_are_of_the_trace_and_of_the_kernel(run, profiles):
@@ -180,7 +187,7 @@ def labels_are_of_the_trace_and_of_the_kernel(run, profiles):
             strays.append(labels)
         elif endpoint and root["resource"] != endpoint:
             strays.append([labels, root["resource"]])
-        elif span and (span["trace_id"], root["parent_id"]) != (root["trace_id"], 0):
+        elif span and (span["trace_id"], root.get("parent_id", 0)) != (root["trace_id"], 0):
             strays.append([labels, span, root])
         if endpoint:
             routes[endpoint] += sample["values"][CPU_SAMPLES]
@@ -234,9 +241,14 @@ def time_is_the_kernels(run, profiles):
     kernel = run.kernel
     cpu = [totals(profile)[CPU_TIME] for profile in profiles]
     judge("the CPU time of all uploads is that of the process, within 5 %", is_near(sum(cpu), kernel.cpu_ns[-1], 0.05), [sum(cpu), kernel.cpu_ns[-1]])
-    for own, upload in zip(cpu[:-1], run.uploads):
-        start, end = (kernel.cpu_at(time) for time in upload.window())
-        judge("and that of each is the kernel's between its start and its end", is_near(own, end - start, 0.05), [own, end - start])
+    windows = [[kernel.cpu_at(time) for time in upload.window()] for upload in run.uploads]
+    pairs = [(own, end - start) for own, (start, end) in zip(cpu, windows)]
+    print(f"    CPU: {sum(cpu) / 1e9:.3f} s of {kernel.cpu_ns[-1] / 1e9:.3f} s; {[round(own / of, 3) for own, of in pairs]}")
+    # The last one ends after the kernel was asked for the last time.
+    # A thread of the pool may be in the middle of a sample at either end.
+    middle = 4 * profiles[0]["period"]
+    is_off = lambda own, of: not is_near(own, of, 0.05 + middle / max(of, 1))
+    each("and that of each is the kernel's between its start and its end", pairs[:-1], lambda pair: is_off(*pair) and pair)
     wall, seconds = defaultdict(int), []
     for sample in all_samples(profiles):
         wall[sample["labels"].get("thread id")] += sample["values"][WALL_TIME]
@@ -245,7 +257,7 @@ def time_is_the_kernels(run, profiles):
             seconds.append((name, wall[number] / 1e9, (last - first) / 1e9))
     wrong = [row for row in seconds if not is_near(row[1], row[2], 0.1)]
     judge("the wall time of each thread is its life, within 10 %", len(seconds) > 8 and not wrong, wrong)
-    print(f"    CPU: {sum(cpu) / 1e9:.3f} s of {kernel.cpu_ns[-1] / 1e9:.3f} s")
+    print("    wall: " + ", ".join(f"{name} {own:.2f} of {of:.2f}" for name, own, of in seconds))
 
 
 def is_near(seen, expected, share):
