@@ -57,7 +57,9 @@ def profiled(script, agent):
 
 
 def our_agent_shows_it(agent, script):
-    rows = until("a profile of Python", lambda: agent.ask("/api/profiles")["rows"])
+    taken = lambda: [row for row in agent.ask("/api/payloads?limit=1000") if row["pipeline"] == "profiles"]
+    held = lambda: agent.ask("/api/profiles")["rows"]
+    rows = until("the profiles of Python", lambda: held() and len(held()) == len(taken()) and held())
     whose = lambda row: (row["service"], row["family"], row["language"])
     each("a profile is of the service and of Python", rows, lambda row: whose(row) != ("judged-python", "python", "python") and row)
     each("nothing is wrong with it", rows, lambda row: row["findings"])
@@ -73,11 +75,11 @@ def our_agent_shows_it(agent, script):
     work = [row for row in flame["functions"] if row["name"] == "judged_work"]
     judge("the script's function is there with its file", [row["file"] for row in work] == [str(script)], flame["functions"][:5])
     at = profiles[0]["types"].index("cpu-time/nanoseconds")
-    own = sum(one["values"][at] for one in all_samples(profiles) if one["frames"][0][0] == "judged_work")
+    own = sum(one["values"][at] for one in all_samples(profiles) if one["frames"] and one["frames"][0][0] == "judged_work")
     judge("with the time that Google's classes find", own > 500_000_000 and work[0]["own"] == own, [work, own])
     judge("it is the first of all", flame["functions"][0] == work[0], flame["functions"][:3])
     judge("under its endpoint", any(row["name"] == "GET /judged" for row in flame["routes"]), flame["routes"])
-    bad = [row for row in agent.ask("/api/payloads?limit=1000") if row["error"] and row["pipeline"] == "profiles"]
+    bad = [row for row in taken() if row["error"]]
     judge("no payload of profiles has a finding", not bad, bad)
 
 
