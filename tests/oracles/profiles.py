@@ -6,7 +6,7 @@ import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from court import VENVS, Api, DoesNotHold, OurAgent, differences, each, judge, until
+from court import VENVS, Api, DoesNotHold, OurAgent, differences, each, get, judge, until
 from profile_run import BUSY, PATH, Run, caught_signals
 
 TYPES = ["cpu-samples/count", "cpu-time/nanoseconds", "wall-time/nanoseconds"]
@@ -164,6 +164,8 @@ def our_agent_reads_them(run, profiles):
         held = lambda: agent.ask("/api/profiles")["rows"]
         rows = until("all uploads", lambda: len(held()) == len(profiles) and sorted(held(), key=lambda row: row["id"]))
         flames = [agent.ask(f"/api/profiles/{row['id']}?value=cpu-time") for row in rows]
+        given = [get(f"{agent.page}/api/profiles/{row['id']}/profile.pprof")[1] for row in rows]
+    judge("it gives each as it came", given == [upload.part("profile.pprof") for upload in run.uploads], list(map(len, given)))
     pairs = list(zip(rows, flames, profiles))
     sums = lambda row: [(value["name"] + "/" + value["unit"], value["total"]) for value in row["values"]]
     each("its sums are those of Google's classes", pairs, lambda one: sums(one[0]) != list(zip(TYPES, totals(one[2]))) and one[0])
