@@ -38,6 +38,9 @@ def profiles_please_others(folder):
     labels_are_of_the_trace_and_of_the_kernel(run, profiles)
     stacks_are_whole(profiles)
     time_is_the_kernels(run, profiles)
+    the_program_is_the_first_mapping(files, profiles)
+    each("no sample is one of nothing", all_samples(profiles), lambda sample: not any(sample["values"]) and sample)
+    requests_that_are_over_have_their_endpoints(run, profiles)
 
 
 def pprof_reader(files):
@@ -270,6 +273,26 @@ def time_is_the_kernels(run, profiles):
 
 def is_near(seen, expected, share):
     return abs(seen - expected) <= expected * share
+
+
+def the_program_is_the_first_mapping(files, profiles):
+    """As profile.proto says; pprof's tools name a profile by it."""
+    first = [profile["mappings"][0]["file"] for profile in profiles]
+    judge("the first mapping is the program's own", all(name.endswith("/release/testapi") for name in first), first)
+    head = go("-top", files[0]).splitlines()[0]
+    judge("so go says whose profile it is", head == "File: testapi", head)
+
+
+def requests_that_are_over_have_their_endpoints(run, profiles):
+    """A request's last span is written some microseconds before its endpoint is."""
+    without = []
+    for upload, profile in zip(run.uploads, profiles):
+        for labels in (sample["labels"] for sample in profile["samples"]):
+            root = run.spans.get(number(labels, "local root span id"))
+            if root and "trace endpoint" not in labels:
+                without.append((upload.window()[1] - root["start"] - root["duration"]) / 1e6)
+    over = [f"{ms:.0f} ms" for ms in without if ms > 60]
+    judge("every sample of a request that was over has its endpoint", not over, f"requests over for {over}")
 
 
 def unprofiled_is_left_alone(agent):
