@@ -53,6 +53,7 @@ def pprof_reader(files):
 def uploads_are_taken(run):
     status, said = run.checks
     judge("no check of the test agent fails", status == 200, said)
+    judge("SIGPROF has a handler", SIGPROF in run.signals, run.signals)
     state = run.health["exporters"]["profiles"]
     lost = state["dropped"] or state["error"] or state["flush_failed"]
     judge("every answer to an upload was good and no sample is lost", state["sent"] > 0 and not lost, state)
