@@ -30,6 +30,12 @@ def judge(rule, holds, seen=""):
     print(f"  holds: {rule}", flush=True)
 
 
+def each(rule, rows, fault):
+    """One rule for every row; `fault` tells what is wrong with it, or nothing."""
+    found = [what for row in rows if (what := fault(row))]
+    judge(rule, rows and not found, found)
+
+
 def differences(expected, seen):
     """Empty when the two are the same; else what is missing, too much or other."""
     missing = [(key, expected[key]) for key in expected if key not in seen]
@@ -170,6 +176,33 @@ class TestAgent:
 
     def traces(self):
         return json.loads(get(f"{self.base}/test/session/traces")[1])
+
+    def requests(self, path):
+        """What came to this path, as it came, the oldest first."""
+        rows = json.loads(get(f"{self.base}/test/session/requests")[1])
+        return [row for row in rows if row["url"].endswith(path)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process)
+
+
+class OurAgent:
+    """The local agent of the release build."""
+
+    def __init__(self):
+        receiver, page, statsd = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
+        self.base, self.page = f"http://127.0.0.1:{receiver}", f"http://127.0.0.1:{page}"
+        self.process = start(
+            TESTAPI, "agent", "--receiver-bind", f"127.0.0.1:{receiver}", "--page-bind", f"127.0.0.1:{page}",
+            "--dogstatsd-bind", f"127.0.0.1:{statsd}",
+        )
+        until("our agent", lambda: get(f"{self.page}/api/overview")[0] == 200)
+
+    def ask(self, path):
+        return json.loads(get(self.page + path)[1])
 
     def __enter__(self):
         return self

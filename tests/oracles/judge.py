@@ -12,6 +12,8 @@ from formats import both_formats_are_read_by_others
 from hostile import no_label_breaks_the_page
 from logs import every_line_has_the_level_that_was_logged, standard_error_is_lines_of_json
 from openmetrics import agent_files_yield_what_they_promise
+from others_profiles import python_profiles_please_our_agent
+from profiles import profiles_please_others, unprofiled_is_left_alone
 from scraper import prometheus_scrapes_it_each_second
 from traces import traces_please_datadogs_test_agent
 
@@ -29,6 +31,9 @@ def main():
             ("Prometheus itself", prometheus_scrapes_it_each_second, (agent, folder)),
             ("lines of the log, by Datadog's rules", every_line_has_the_level_that_was_logged, (folder,)),
             ("standard error, by the same", standard_error_is_lines_of_json, ()),
+            ("profiles, by Google's classes, go tool pprof and the test agent", profiles_please_others, (folder,)),
+            ("no profiles where none are asked for", unprofiled_is_left_alone, (agent,)),
+            ("profiles of ddtrace, by our agent", python_profiles_please_our_agent, (folder,)),
         )
         only = sys.argv[1:]
         for title, subject, arguments in subjects:
