@@ -33,7 +33,7 @@ pub(super) struct Maps {
 }
 
 impl Mapping {
-    fn holds(&self, address: u64) -> bool {
+    pub(super) fn holds(&self, address: u64) -> bool {
         (self.start..self.end).contains(&address)
     }
 
@@ -114,13 +114,19 @@ impl Maps {
 
 /// Lines that are not understood are passed over.
 fn parse(text: &str) -> Vec<Mapping> {
-    let mut list: Vec<Mapping> = text.lines().filter_map(line).collect();
+    let code = lines(text).filter(|(_, is_code)| *is_code);
+    let mut list: Vec<Mapping> = code.map(|(mapping, _)| mapping).collect();
     list.sort_by_key(|mapping| mapping.start);
     list.truncate(MAPPINGS_MAX);
     list
 }
 
-fn line(line: &str) -> Option<Mapping> {
+/// Every mapping, and whether code runs from it.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = (Mapping, bool)> {
+    text.lines().filter_map(line)
+}
+
+fn line(line: &str) -> Option<(Mapping, bool)> {
     // A path may hold blanks, so it is what is left after five fields.
     let (range, rest) = line.split_once(' ')?;
     let (permissions, rest) = rest.split_once(' ')?;
@@ -135,8 +141,8 @@ fn line(line: &str) -> Option<Mapping> {
         offset: hex(offset)?,
         name: name.trim_start().to_string(),
     };
-    let executable = permissions.as_bytes().get(2) == Some(&b'x');
-    (executable && mapping.start < mapping.end).then_some(mapping)
+    let is_code = permissions.as_bytes().get(2) == Some(&b'x');
+    (mapping.start < mapping.end).then_some((mapping, is_code))
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounds;
 mod cache;
 mod calls;
 mod counts;
@@ -72,7 +73,6 @@ mod figures;
 mod files;
 mod headers;
 mod maps;
-mod memory;
 mod multipart;
 mod named;
 mod notes;
@@ -95,6 +95,7 @@ mod start;
 mod symbols;
 mod tally;
 mod told;
+mod turns;
 mod unwind;
 mod upload;
 

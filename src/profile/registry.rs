@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::marker::PhantomData;
@@ -27,6 +28,8 @@ struct List {
     watched: Vec<Entry>,
     free: Vec<usize>,
     used: usize,
+    /// Threads that could not be watched at the last survey; each counts once.
+    refused: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -162,6 +165,7 @@ impl Registry {
             .collect();
         let mut list = self.lock();
         list.end(|watched| !watched.is_ours && !tids.contains(&watched.tid));
+        let mut refused = HashSet::new();
         for tid in tids {
             let is_known = |entry: &Entry| entry.seen.tid == tid && !entry.seen.has_ended;
             if list.watched.iter().any(is_known) {
@@ -176,9 +180,12 @@ impl Registry {
                 has_ended: false,
             };
             if self.add(&mut list, new, (UNKNOWN, (0, 0))).is_err() {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+                refused.insert(tid);
             }
         }
+        let new = refused.difference(&list.refused).count() as u64;
+        self.refused.fetch_add(new, Ordering::Relaxed);
+        list.refused = refused;
     }
 
     fn add(

@@ -6,9 +6,9 @@ use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::bounds;
 use super::counts::Counts;
 use super::figures::Figures;
-use super::memory;
 use super::pace::Pace;
 use super::period::Period;
 use super::record::{CPU, HEAP, Head, WALL};
@@ -16,6 +16,7 @@ use super::registry::{Registry, Watched};
 use super::slot::UNKNOWN;
 use super::stack::{self, Installed};
 use super::tally::{More, Place, Tally};
+use super::turns::{Found, Standing, Turns};
 use super::unwind;
 use crate::clock::Clock;
 use crate::threads::Watch;
@@ -23,8 +24,6 @@ use crate::worker::{Fill, FlushError, Handle, Job, Why};
 
 /// How often threads that nobody reported are looked for, and endpoints are gathered.
 const SURVEY_NS: u64 = 250_000_000;
-/// CPU time that going back to sleep may cost a thread that was woken by a look.
-const SETTLE_NS: u64 = 100_000;
 /// Looks for the stack of a thread that nobody reported, before it is given up.
 const BOUNDS_TRIES_MAX: u32 = 20;
 
@@ -53,25 +52,10 @@ pub(super) struct Sampler {
 }
 
 /// What is kept about a thread from one look to the next.
-#[derive(Debug, Default)]
-struct Followed {
-    /// Time that the thread's next look in its turn speaks for.
-    wall_due_ns: u64,
-    wall_since_ns: u64,
-    /// Where it was found the last time.
-    last: Option<Last>,
-    bounds_tries: u32,
-}
-
-/// Where a thread was found, in its turn.
 #[derive(Debug)]
-struct Last {
-    addresses: Vec<u64>,
-    span_id: u64,
-    root_id: u64,
-    cpu_ns: u64,
-    /// Whether it slept again when `cpu_ns` was read.
-    is_settled: bool,
+struct Followed {
+    turns: Turns,
+    bounds_tries: u32,
 }
 
 /// What a sampler needs to begin.
@@ -157,8 +141,8 @@ impl Sampler {
         let now_ns = self.now_ns;
         let followed = self.followed.entry(thread.value);
         followed.or_insert_with(|| Followed {
-            wall_since_ns: now_ns,
-            ..Followed::default()
+            turns: Turns::since(now_ns),
+            bounds_tries: 0,
         });
         let mut record = std::mem::take(&mut self.record);
         while slot.ring.pop(&mut record) {
@@ -184,13 +168,11 @@ impl Sampler {
                 let Some(followed) = self.followed.get_mut(&thread.value) else {
                     return;
                 };
-                more.wall_ns = std::mem::take(&mut followed.wall_due_ns);
-                followed.last = Some(Last {
+                more.wall_ns = followed.turns.found(Found {
                     addresses: addresses.to_vec(),
                     span_id: head.span_id,
                     root_id: head.root_id,
                     cpu_ns: head.cpu_ns,
-                    is_settled: false,
                 });
             }
             HEAP => {
@@ -238,34 +220,27 @@ impl Sampler {
         fits
     }
 
-    /// A thread whose CPU clock stands still is where it was, and is not woken to say so.
     fn take_turn(&mut self, thread: &Watched) {
-        let Some(followed) = self.followed.get_mut(&thread.value) else {
+        let Some(mut followed) = self.followed.remove(&thread.value) else {
             return;
         };
-        followed.wall_due_ns += self.now_ns - followed.wall_since_ns;
-        followed.wall_since_ns = self.now_ns;
-        let slot = thread.slot();
-        let cpu_ns = stack::thread_cpu_ns(thread.tid).unwrap_or(0);
-        if let Some(mut last) = followed.last.take() {
-            let allowed_ns = if last.is_settled { 0 } else { SETTLE_NS };
-            let has_slept = cpu_ns.saturating_sub(last.cpu_ns) <= allowed_ns;
-            if has_slept && slot.span_id.load(Ordering::Relaxed) == last.span_id {
-                let more = More {
-                    wall_ns: std::mem::take(&mut followed.wall_due_ns),
-                    ..More::default()
-                };
-                let ids = (last.span_id, last.root_id);
-                self.sum_up(thread, ids, (&last.addresses, more));
-                (last.cpu_ns, last.is_settled) = (cpu_ns, true);
-                if let Some(followed) = self.followed.get_mut(&thread.value) {
-                    followed.last = Some(last);
-                }
-                return;
-            }
+        let standing = Standing {
+            now_ns: self.now_ns,
+            cpu_ns: stack::thread_cpu_ns(thread.tid).unwrap_or(0),
+            span_id: thread.slot().span_id.load(Ordering::Relaxed),
+        };
+        if let Some((found, wall_ns)) = followed.turns.take(standing) {
+            let more = More {
+                wall_ns,
+                ..More::default()
+            };
+            let ids = (found.span_id, found.root_id);
+            self.sum_up(thread, ids, (&found.addresses, more));
+        } else {
+            // One that ends at this moment need not be looked at any more.
+            let _ = stack::look_at(thread.tid, thread.value);
         }
-        // One that ends at this moment need not be looked at any more.
-        let _ = stack::look_at(thread.tid, thread.value);
+        self.followed.insert(thread.value, followed);
     }
 
     /// Where threads that nobody reported have their stacks; until then of each look only the place is kept.
@@ -287,9 +262,9 @@ impl Sampler {
             }
             followed.bounds_tries += 1;
             if maps.is_empty() {
-                maps = memory::read();
+                maps = bounds::read();
             }
-            if let Some((low, high)) = memory::stack_around(&maps, seen, block) {
+            if let Some((low, high)) = bounds::stack_around(&maps, seen, block) {
                 slot.low.store(low, Ordering::Relaxed);
                 slot.high.store(high, Ordering::Release);
             }

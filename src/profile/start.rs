@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::bounds;
 use super::counts::Counts;
 use super::figures::Figures;
-use super::memory;
 use super::pace::Pace;
 use super::profiler::{Profiler, Shared};
 use super::registry::Registry;
@@ -93,7 +93,7 @@ fn tell_own_code() {
         return;
     }
     let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
-    if let Some((low, high)) = memory::code_of(&memory::read(), Path::new(&program)) {
+    if let Some((low, high)) = bounds::code_of(&bounds::read(), Path::new(&program)) {
         stack::set_own_code(low, high);
     }
 }

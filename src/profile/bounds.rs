@@ -1,59 +1,39 @@
-//! What `/proc/self/maps` says of stacks and of our own code.
+//! Where stacks and our own code lie, by `/proc/self/maps`.
 
 use std::fs;
 use std::path::Path;
 
+use super::maps::lines;
+
 /// Below the end of the main thread's stack: the kernel keeps at least so much for it to grow.
 const MAIN_STACK_BYTES: usize = 8 << 20;
 
-/// One line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Line<'a> {
-    start: usize,
-    end: usize,
-    access: &'a str,
-    path: &'a str,
-}
-
 /// `/proc/self/maps`, or nothing.
 pub(super) fn read() -> String {
-    fs::read_to_string("/proc/self/maps").unwrap_or_default()
+    // A path may be any bytes.
+    let bytes = fs::read("/proc/self/maps").unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The stack of a thread that was seen to stand at `seen` and whose block is at `block`. The C libraries put
 /// that block at the far end of the stack that they map for a thread; the main thread's is elsewhere, and its
 /// stack is named. Nothing where neither holds.
 pub(super) fn stack_around(maps: &str, seen: usize, block: usize) -> Option<(usize, usize)> {
-    let line = lines(maps).find(|line| (line.start..line.end).contains(&seen))?;
-    if line.path == "[stack]" {
-        let low = line.start.min(line.end.saturating_sub(MAIN_STACK_BYTES));
-        return Some((low, line.end));
+    let (mapping, _) = lines(maps).find(|(mapping, _)| mapping.holds(seen as u64))?;
+    let (start, end) = (mapping.start as usize, mapping.end as usize);
+    if mapping.name == "[stack]" {
+        return Some((start.min(end.saturating_sub(MAIN_STACK_BYTES)), end));
     }
-    let holds_block = seen < block && block < line.end;
-    holds_block.then_some((line.start, block))
+    let holds_block = seen < block && block < end;
+    holds_block.then_some((start, block))
 }
 
 /// Where the code of this program lies.
 pub(super) fn code_of(maps: &str, program: &Path) -> Option<(usize, usize)> {
     let program = program.to_str()?;
-    let line = lines(maps).find(|line| line.path == program && line.access.starts_with("r-x"))?;
-    Some((line.start, line.end))
-}
-
-/// The format is that of `Documentation/filesystems/proc.rst`: `start-end perms offset dev inode path`.
-fn lines(maps: &str) -> impl Iterator<Item = Line<'_>> {
-    maps.lines().filter_map(|line| {
-        let mut words = line.splitn(6, ' ');
-        let (start, end) = words.next()?.split_once('-')?;
-        let access = words.next()?;
-        let path = words.nth(3).unwrap_or("").trim_start();
-        Some(Line {
-            start: usize::from_str_radix(start, 16).ok()?,
-            end: usize::from_str_radix(end, 16).ok()?,
-            access,
-            path,
-        })
-    })
+    let mut code = lines(maps).filter(|(_, is_code)| *is_code);
+    let (own, _) = code.find(|(mapping, _)| mapping.name == program)?;
+    Some((own.start as usize, own.end as usize))
 }
 
 #[cfg(test)]
