@@ -221,9 +221,10 @@ fn threads_that_wait_have_wall_time_and_no_cpu_time() {
         let looks = looks(&uploads(seen)).into_iter();
         let idle = looks.filter(|look| look.is_of_api() && look.wall_ns > 0 && look.cpu_ns == 0);
         let idle: BTreeSet<String> = idle.map(|look| look.thread).collect();
-        (idle.len() == 4).then_some(())
+        let pool = ["api-0", "api-1", "api-2", "api-3"];
+        pool.iter().all(|name| idle.contains(*name)).then_some(())
     };
-    agent.wait_for("four threads that wait", waiting);
+    agent.wait_for("a pool that waits", waiting);
     ends_well(program);
 }
 
@@ -298,7 +299,7 @@ fn without_an_agent_requests_are_served_and_profiles_counted() {
     assert_eq!(ended.code, Some(1), "{:#?}", ended.stderr);
     let lost = "testapi: stopped, but profiles: 0 samples sent, ";
     assert!(
-        last.starts_with(lost) && last.ends_with(" unreachable"),
+        last.starts_with(lost) && last.contains(" unreachable"),
         "{last}"
     );
 }
