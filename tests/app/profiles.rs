@@ -435,6 +435,7 @@ fn signals_of_others_do_nothing() {
         assert_eq!(get(to, "/cpu/5").status, 200);
     }
     assert!(sender.wait().unwrap().success(), "all were sent");
+    burn(&program, 150);
     wait_for_work(&agent);
     ends_well(program);
 }
