@@ -15,6 +15,11 @@ use testapi::config::{self, Problem, Settings};
 use testapi::log::{Level, Reader, Record, Stderr};
 use testapi::process;
 
+#[cfg(feature = "count-allocations")]
+#[global_allocator]
+static ALLOCATOR: testapi::profile::CountingAllocator =
+    testapi::profile::CountingAllocator::system();
+
 /// Every kind of Datadog telemetry from one small synchronous service.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = config::help(), args_conflicts_with_subcommands = true)]

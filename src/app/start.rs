@@ -17,9 +17,10 @@ use crate::gunicorn::{self, Backlog, Workers};
 use crate::http::Target;
 use crate::identity::Identity;
 use crate::log::{Level, Stderr};
+use crate::profile::{self, Profiler};
 use crate::prometheus::{self, Registry, process};
 use crate::worker::Guard;
-use crate::{dogstatsd, log, profile, server, trace};
+use crate::{dogstatsd, log, server, trace};
 
 /// The API and its exporters, running.
 #[must_use = "dropping the app stops it at once"]
@@ -45,13 +46,7 @@ fn start_with(
     clock: Clock,
 ) -> Result<(Services, Vec<Guard>), Error> {
     // First of all: threads that begin after it are watched from their birth.
-    let profile = settings.profile();
-    let profile = profile.map(|options| profile::start(options, identity, clock.clone()));
-    let (profiler, profile_guards, no_profiles) = match profile {
-        Some(Ok((profiler, guards))) => (Some(profiler), guards, None),
-        Some(Err(error)) => (None, Vec::new(), Some(error.to_string())),
-        None => (None, Vec::new(), None),
-    };
+    let (profiler, profile_guards, no_profiles) = start_profiler(settings, identity, &clock);
     let registry = Registry::with(prometheus::Options {
         series_max: settings.series_max,
         clock: clock.clone(),
@@ -119,6 +114,22 @@ fn start_with(
     workers.extend(gunicorn_guard);
     workers.push(log_guard);
     Ok((services, workers))
+}
+
+/// The profiler, where one is wanted, and its guards; or why there is none, for the API serves all the same.
+fn start_profiler(
+    settings: &Settings,
+    identity: &Identity,
+    clock: &Clock,
+) -> (Option<Profiler>, Vec<Guard>, Option<profile::Error>) {
+    match settings
+        .profile()
+        .map(|options| profile::start(options, identity, clock.clone()))
+    {
+        Some(Ok((profiler, guards))) => (Some(profiler), guards, None),
+        Some(Err(error)) => (None, Vec::new(), Some(error)),
+        None => (None, Vec::new(), None),
+    }
 }
 
 /// Time for the exporters to end, all together.

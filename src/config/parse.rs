@@ -598,11 +598,13 @@ mod tests {
         check(hotspots, "no", |o| o.hotspots = false);
         let endpoints = "DD_PROFILING_ENDPOINT_COLLECTION_ENABLED";
         check(endpoints, "off", |o| o.endpoints = false);
+        let allocation = "DD_PROFILING_ALLOCATION_ENABLED";
+        check(allocation, "true", |o| o.heap_every_bytes = 512 << 10);
         let (cpu, wall) = ("TESTAPI_PROFILING_CPU_HZ", "TESTAPI_PROFILING_WALL_HZ");
         check(cpu, "1", |o| o.cpu_hz = 1);
         check(cpu, "1000", |o| o.cpu_hz = 1_000);
         check(wall, "0", |o| o.wall_hz = 0);
-        check(wall, "1000", |o| o.wall_hz = 1_000);
+        check(wall, "100", |o| o.wall_hz = 100);
         for (name, value) in [
             (interval, "0.09"),
             (interval, "3600.1"),
@@ -619,7 +621,7 @@ mod tests {
             (cpu, "0"),
             (cpu, "1001"),
             (wall, "-1"),
-            (wall, "1001"),
+            (wall, "101"),
             (wall, "20.5"),
         ] {
             let (settings, problems) = parse([PROFILES, (name, value)], &|_| false);
@@ -668,13 +670,23 @@ mod tests {
             ("DD_PROFILING_TAGS", "a:1"),
             ("DD_PROFILING_CODE_HOTSPOTS_COLLECTION_ENABLED", "false"),
             ("DD_PROFILING_ENDPOINT_COLLECTION_ENABLED", "false"),
+            ("DD_PROFILING_ALLOCATION_ENABLED", "true"),
             ("TESTAPI_PROFILING_CPU_HZ", "10"),
             ("TESTAPI_PROFILING_WALL_HZ", "0"),
         ];
         let names = said.map(|(name, _)| (name, "DD_PROFILING_ENABLED"));
         assert_eq!(read(&said).in_vain(), names);
-        assert_eq!(read(&[&said[..], &[PROFILES]].concat()).in_vain(), []);
-        assert_eq!(read(&said).with_profiling().in_vain(), []);
+        let uncounted = [(
+            "DD_PROFILING_ALLOCATION_ENABLED",
+            "--features count-allocations when it is built",
+        )];
+        let left = if cfg!(feature = "count-allocations") {
+            &[][..]
+        } else {
+            &uncounted
+        };
+        assert_eq!(read(&[&said[..], &[PROFILES]].concat()).in_vain(), left);
+        assert_eq!(read(&said).with_profiling().in_vain(), left);
         let usual = [("DD_PROFILING_CODE_HOTSPOTS_COLLECTION_ENABLED", "true")];
         assert_eq!(read(&usual).in_vain(), [], "it says what holds anyway");
     }

@@ -9,6 +9,8 @@ use crate::profile;
 /// Where one runs to see profiles, nobody waits a minute for them.
 const DEMO_INTERVAL: Duration = Duration::from_secs(10);
 
+const ALLOCATION: &str = "DD_PROFILING_ALLOCATION_ENABLED";
+
 /// What the user said of profiles.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Profiling {
@@ -44,6 +46,7 @@ impl Profiling {
                 "DD_PROFILING_ENDPOINT_COLLECTION_ENABLED",
                 said.endpoints != usual.endpoints,
             ),
+            (ALLOCATION, said.heap_every_bytes != usual.heap_every_bytes),
             ("TESTAPI_PROFILING_CPU_HZ", said.cpu_hz != usual.cpu_hz),
             ("TESTAPI_PROFILING_WALL_HZ", said.wall_hz != usual.wall_hz),
         ];
@@ -53,9 +56,15 @@ impl Profiling {
             .map(|(name, _)| name)
     }
 
-    /// Names of settings that mean nothing, for nothing is profiled.
-    pub(super) fn in_vain(&self) -> impl Iterator<Item = &'static str> {
-        self.said().filter(|_| !self.is_on())
+    /// Names of settings that mean nothing, each with what it wants.
+    pub(super) fn in_vain(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.said().filter_map(|name| match self.is_on() {
+            false => Some((name, "DD_PROFILING_ENABLED")),
+            true if name == ALLOCATION && !cfg!(feature = "count-allocations") => {
+                Some((name, "--features count-allocations when it is built"))
+            }
+            true => None,
+        })
     }
 }
 

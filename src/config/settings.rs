@@ -259,7 +259,6 @@ impl Settings {
             .filter(|(_, said)| *said && self.statsd_host.is_none());
         let of_gunicorn = vain.map(|(name, _)| (name, "TESTAPI_STATSD_HOST"));
         let of_profiles = self.profiling.in_vain();
-        let of_profiles = of_profiles.map(|name| (name, "DD_PROFILING_ENABLED"));
         of_gunicorn.chain(of_profiles).collect()
     }
 

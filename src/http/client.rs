@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::error::{Error, READING, SENDING, WAITING};
@@ -28,6 +30,9 @@ impl Default for Limits {
     }
 }
 
+/// Between two looks at whether an exchange is to end, where somebody may say so.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Keeps one connection to one target. Connects with the first exchange, not before.
 #[derive(Debug)]
 pub struct Client {
@@ -39,6 +44,7 @@ pub struct Client {
     hand_overs: u32,
     head: String,
     received: Vec<u8>,
+    ended: Option<Arc<AtomicBool>>,
 }
 
 impl Client {
@@ -64,7 +70,16 @@ impl Client {
             hand_overs: 0,
             head,
             received,
+            ended: None,
         }
+    }
+
+    /// From when this is true, exchanges end as if their deadline had passed, those under way within a tenth of a
+    /// second.
+    #[must_use]
+    pub fn until(self, ended: Arc<AtomicBool>) -> Client {
+        let ended = Some(ended);
+        Client { ended, ..self }
     }
 
     /// Where this client connects.
@@ -284,9 +299,14 @@ impl Client {
     }
 
     fn wait(&self, timer: &Timer, doing: &'static str) -> Result<Duration, Error> {
-        timer
-            .left()
-            .ok_or_else(|| Error::Deadline(self.target.clone(), doing))
+        let is_ended = |ended: &Arc<AtomicBool>| ended.load(Ordering::Relaxed);
+        let goes_on = !self.ended.as_ref().is_some_and(is_ended);
+        let left = timer.left().filter(|_| goes_on);
+        let left = left.ok_or_else(|| Error::Deadline(self.target.clone(), doing))?;
+        Ok(match self.ended {
+            Some(_) => left.min(LOOK_INTERVAL),
+            None => left,
+        })
     }
 
     /// A signal or the socket's own time limit only sends us back to look at the deadline.

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -464,4 +465,31 @@ fn on_its_thread_it_answers_a_flush_and_ends_with_a_stop() {
         (0, true, true)
     );
     assert_eq!(books(&counts.ledger()), [7, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_stop_ends_an_upload_under_way_and_tries_it_once_more() {
+    let (target, seen) = agent(vec![SILENCE, OK]);
+    let options = Options {
+        timeout: Duration::from_secs(3_600),
+        ..options(target)
+    };
+    let counts = Arc::new(Counts::default());
+    let uploader = uploader(&options, &identity(), Clock::system(), counts.clone());
+    let stopping = uploader.stopping();
+    let started = worker::start("dd-profile", LIMITS, Clock::system(), uploader);
+    let (handle, guard) = started.unwrap();
+    Counts::add(&counts.offered, 5);
+    let taken = 5;
+    let period = Period {
+        taken,
+        ..Period::default()
+    };
+    handle.offer(Box::new(period)).unwrap();
+    // Now it waits for the answer.
+    seen.recv().unwrap();
+    stopping.store(true, Ordering::Relaxed);
+    let stopped = guard.stop(Duration::from_secs(10));
+    assert_eq!((stopped.flushed, stopped.joined), (true, true));
+    assert_eq!(books(&counts.ledger()), [5, 0, 0, 0, 0]);
 }

@@ -100,6 +100,5 @@ mod upload;
 pub use error::Error;
 pub use options::Options;
 pub use profiler::{ProfileCounts, Profiler};
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use stack::CountingAllocator;
 pub use start::start;

@@ -1,7 +1,4 @@
-//! Functions, files and lines, noted in a few large pieces of memory.
-//!
-//! Reading a file's tables takes tens of megabytes that are given back afterwards. Many small things that are kept
-//! would lie scattered among what is free then, and the allocator could give nothing back to the system.
+//! Functions, files and lines, each text once, in a few large pieces of memory.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

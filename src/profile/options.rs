@@ -24,9 +24,9 @@ pub struct Options {
     pub hotspots: bool,
     /// Whether they carry what that span's local root was asked for, and uploads how often each was.
     pub endpoints: bool,
-    /// Samples for each second of CPU time that a thread uses.
+    /// Samples for each second of CPU time that a thread uses, 1 to 1,000.
     pub cpu_hz: u32,
-    /// Samples for each second of a watched thread's life, busy or not; 0 for none.
+    /// Samples for each second of a watched thread's life, busy or not, up to 100; 0 for none.
     pub wall_hz: u32,
     /// Bytes that a watched thread allocates from one sample to the next, where a
     /// [`CountingAllocator`](super::CountingAllocator) is the program's; 0 for none.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::named::{Module, Named, Place};
+use super::named::{Module, Named};
 use super::notes::{Frame, Notes};
 use super::period::{Period, Sample};
 use super::protobuf::{bytes, message, number, packed};

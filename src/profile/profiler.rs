@@ -54,10 +54,9 @@ impl Profiler {
     /// Tells which span is active on the calling thread from now on, and with which span its trace came into
     /// this process; zeros for none.
     pub fn set_active(&self, span_id: u64, local_root_id: u64) {
-        if self.0.hotspots || self.0.endpoints {
-            if let Some(slot) = self.0.registry.own() {
-                slot.set_span(span_id, local_root_id);
-            }
+        let is_tied = self.0.hotspots || self.0.endpoints;
+        if is_tied && let Some(slot) = self.0.registry.own() {
+            slot.set_span(span_id, local_root_id);
         }
     }
 

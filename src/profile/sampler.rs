@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::iter::once;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Options;
@@ -28,6 +28,9 @@ const SURVEY_NS: u64 = 250_000_000;
 const SETTLE_NS: u64 = 100_000;
 /// More would be felt, and the kernel looks at its timers hardly as often.
 const HZ_MAX: u32 = 1_000;
+/// A thread that waits in a system call with a time limit begins it anew after each look, in libraries that do not
+/// count the time: seldom enough, such limits still hold.
+const WALL_HZ_MAX: u32 = 100;
 /// Looks for the stack of a thread that nobody reported, before it is given up.
 const BOUNDS_TRIES_MAX: u32 = 20;
 
@@ -39,6 +42,7 @@ pub(super) struct Sampler {
     uploads: Handle<Box<Period>>,
     clock: Clock,
     pace: Pace,
+    stopping: Arc<AtomicBool>,
     tally: Tally,
     followed: HashMap<usize, Followed>,
     record: Vec<u64>,
@@ -72,7 +76,7 @@ impl Pace {
         let interval_ns = ns(options.upload_interval).clamp(1, u64::MAX / 2);
         Pace {
             cpu_period_ns: period(options.cpu_hz.clamp(1, HZ_MAX)),
-            wall_period_ns: period(options.wall_hz.min(HZ_MAX)),
+            wall_period_ns: period(options.wall_hz.min(WALL_HZ_MAX)),
             first_upload_ns: ns(options.first_upload).min(interval_ns),
             upload_interval_ns: interval_ns,
             hotspots: options.hotspots,
@@ -110,6 +114,8 @@ pub(super) struct Start {
     pub(super) uploads: Handle<Box<Period>>,
     pub(super) clock: Clock,
     pub(super) pace: Pace,
+    /// To be set before the uploader is stopped, which comes next.
+    pub(super) stopping: Arc<AtomicBool>,
     pub(super) watch: Watch,
     pub(super) installed: Installed,
 }
@@ -123,6 +129,7 @@ impl Sampler {
             figures: start.figures,
             uploads: start.uploads,
             pace: start.pace,
+            stopping: start.stopping,
             tally: Tally::default(),
             followed: HashMap::new(),
             record: Vec::new(),
@@ -381,6 +388,7 @@ impl Job for Sampler {
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
         if why == Why::Stop {
             stack::sample_heap_every(0);
+            self.stopping.store(true, Ordering::Release);
             self.registry.close();
         }
         self.look();

@@ -45,7 +45,10 @@ pub fn start(
     let uploader = uploader(&options, identity, clock.clone(), counts.clone());
     let told = uploader.told();
     let costs = (registry.clone(), figures.clone());
-    let uploader = uploader.with_figures(Box::new(move || costs.1.list(&costs.0)));
+    let uploader = uploader
+        .with_figures(Box::new(move || costs.1.list(&costs.0)))
+        .with_giving_back(stack::give_back_memory);
+    let stopping = uploader.stopping();
     let (uploads, upload_guard) =
         worker::start("dd-profile", upload::LIMITS, clock.clone(), uploader)
             .map_err(Error::Thread)?;
@@ -56,6 +59,7 @@ pub fn start(
         uploads: uploads.clone(),
         clock: clock.clone(),
         pace,
+        stopping,
         watch,
         installed,
     });

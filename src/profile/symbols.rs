@@ -330,7 +330,7 @@ mod tests {
         assert!(
             frames
                 .iter()
-                .all(|frame| &*frame.file == "src/profile/symbols.rs")
+                .all(|frame| frame.file == "src/profile/symbols.rs")
         );
     }
 

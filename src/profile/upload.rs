@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -57,6 +58,8 @@ pub(super) struct Uploader {
     counts: Arc<Counts>,
     told: Arc<Told>,
     figures: Figures,
+    give_back: fn(),
+    stopping: Arc<AtomicBool>,
     symbols: Symbols,
     headers: Vec<(&'static str, String)>,
     periods: VecDeque<Box<Period>>,
@@ -100,6 +103,8 @@ pub(super) fn uploader(
         counts,
         told: Arc::default(),
         figures: Box::new(Vec::new),
+        give_back: || {},
+        stopping: Arc::default(),
         periods: VecDeque::new(),
         waiting: None,
         seq: 0,
@@ -114,17 +119,27 @@ impl Uploader {
         Uploader { figures, ..self }
     }
 
+    /// Called when a profile has been named: reading the tables takes tens of megabytes, which the allocator keeps
+    /// unless it is asked to give them back.
+    pub(super) fn with_giving_back(self, give_back: fn()) -> Uploader {
+        Uploader { give_back, ..self }
+    }
+
+    /// To be set before the worker is stopped: an upload under way then ends at once, and is tried once more with
+    /// the last flush, instead of waiting out its deadline.
+    pub(super) fn stopping(&self) -> Arc<AtomicBool> {
+        self.stopping.clone()
+    }
+
     /// What to ask for notices and the last error.
     pub(super) fn told(&self) -> Arc<Told> {
         self.told.clone()
     }
 
-    fn flush_until(&mut self, why: Why) -> Option<String> {
+    /// What went wrong last, if something did.
+    fn flush_all(&mut self, why: Why) -> Option<String> {
         let started_ns = self.clock.mono_ns();
-        let end_ns = match why {
-            Why::Stop => after(started_ns, STOP_BUDGET),
-            _ => u64::MAX,
-        };
+        let end_ns = (why == Why::Stop).then(|| after(started_ns, STOP_BUDGET));
         let is_due = |upload: &mut Upload| why != Why::Tick || upload.due_ns <= started_ns;
         let waited = self.waiting.take_if(is_due);
         let mut trouble = None;
@@ -155,6 +170,7 @@ impl Uploader {
         };
         let deadline_ns = after(self.clock.mono_ns(), budget);
         let named = self.symbols.name(&period, deadline_ns)?;
+        (self.give_back)();
         let labels = Labels {
             hotspots: self.options.hotspots,
             endpoints: self.options.endpoints,
@@ -223,12 +239,10 @@ impl Uploader {
             .collect()
     }
 
-    /// What went wrong, if something did.
-    fn send(&mut self, mut upload: Upload, end_ns: u64) -> Option<String> {
-        let left_ns = end_ns.saturating_sub(self.clock.mono_ns());
-        let timeout = self.options.timeout.min(Duration::from_nanos(left_ns));
+    /// What went wrong, if something did. `end_ns` is there at the stop.
+    fn send(&mut self, mut upload: Upload, end_ns: Option<u64>) -> Option<String> {
         upload.tries += 1;
-        match self.attempt(&upload, timeout) {
+        match self.attempt(&upload, end_ns) {
             Attempt::Taken => {
                 self.is_unsupported_told = false;
                 upload.owed.settle(|counts| &counts.sent);
@@ -259,7 +273,7 @@ impl Uploader {
         }
     }
 
-    fn attempt(&mut self, upload: &Upload, timeout: Duration) -> Attempt {
+    fn attempt(&mut self, upload: &Upload, end_ns: Option<u64>) -> Attempt {
         let known = self.headers.iter();
         let mut headers: Vec<(&str, &str)> =
             known.map(|(name, value)| (*name, value.as_str())).collect();
@@ -270,7 +284,15 @@ impl Uploader {
             headers: &headers,
             body: &[&upload.body],
         };
-        let mut client = Client::new(self.options.agent.clone(), self.clock.clone());
+        let client = Client::new(self.options.agent.clone(), self.clock.clone());
+        let (mut client, timeout) = match end_ns {
+            None => (client.until(self.stopping.clone()), self.options.timeout),
+            Some(end_ns) => {
+                let left_ns = end_ns.saturating_sub(self.clock.mono_ns());
+                let left = Duration::from_nanos(left_ns);
+                (client, self.options.timeout.min(left))
+            }
+        };
         let (status, body) = match client.exchange(&call, timeout) {
             Ok(Response { status, body, .. }) => (status, body),
             // What it says is too much to read; whether it took the profile is known.
@@ -312,8 +334,12 @@ fn after(now_ns: u64, wait: Duration) -> u64 {
     now_ns.saturating_add(ns)
 }
 
+/// Measured on profiles of 0.3 and 1 MB: level 4 takes half the time of level 6, for 2 % more bytes; level 9 three
+/// times as long as 4 for 2 % less.
+const LEVEL: u32 = 4;
+
 fn gzip(plain: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
     encoder.write_all(plain)?;
     encoder.finish()
 }
@@ -339,7 +365,7 @@ impl Job for Uploader {
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
-        match self.flush_until(why) {
+        match self.flush_all(why) {
             None => Ok(()),
             Some(error) => Err(FlushError::new(error)),
         }

@@ -111,7 +111,7 @@ const ROOMS: &[Room] = &[
     ("lib", &[], &[]),
     (
         "main",
-        &["app", "clock", "config", "log", "process"],
+        &["app", "clock", "config", "log", "process", "profile"],
         &["clap"],
     ),
     (

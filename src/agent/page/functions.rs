@@ -49,9 +49,9 @@ fn head(out: &mut String, flame: &Flame, look: &Look) {
          <table class=\"functions\" aria-label=\"Functions\"><thead><tr>",
     );
     let compared = flame.base.is_some();
-    sorting(out, look, Sort::Name, "function", "wide");
-    for (sort, word) in [(Sort::Own, "own"), (Sort::Total, "total")] {
-        sorting(out, look, sort, word, "num");
+    sorting(out, look, Sort::Name);
+    for sort in [Sort::Own, Sort::Total] {
+        sorting(out, look, sort);
         out.push_str(
             "<th scope=\"col\" class=\"num\">%</th><th scope=\"col\" class=\"part\"></th>",
         );
@@ -64,7 +64,11 @@ fn head(out: &mut String, flame: &Flame, look: &Look) {
     out.push_str("</tr></thead><tbody>");
 }
 
-fn sorting(out: &mut String, look: &Look, sort: Sort, word: &str, class: &str) {
+fn sorting(out: &mut String, look: &Look, sort: Sort) {
+    let (word, class) = match sort {
+        Sort::Name => ("function", "wide"),
+        _ => (sort.key(), "num"),
+    };
     let (aria, mark) = match (look.sort == sort, sort) {
         (false, _) => ("", ""),
         (true, Sort::Name) => (" aria-sort=\"ascending\"", " ▴"),

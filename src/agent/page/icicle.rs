@@ -30,6 +30,8 @@ struct Placed<'a> {
     /// From 0 to 1, of the width.
     x: f64,
     width: f64,
+    /// Whether it stands above the frame that fills the width.
+    above: bool,
 }
 
 /// What is drawn of a tree.
@@ -59,6 +61,7 @@ impl<'a> Drawing<'a> {
             at: at[..above.len()].to_vec(),
             x: 0.0,
             width: 1.0,
+            above: false,
         };
         let mut drawing = Drawing {
             above,
@@ -87,7 +90,13 @@ impl<'a> Drawing<'a> {
                     }
                     frames += 1;
                     let at = [&parent.at[..], &[index]].concat();
-                    row.push(Placed { node, at, x, width });
+                    row.push(Placed {
+                        node,
+                        at,
+                        x,
+                        width,
+                        above: false,
+                    });
                     x += width;
                 }
             }
@@ -185,19 +194,20 @@ pub(super) fn svg(out: &mut String, flame: &Flame, look: &Look, drawing: &Drawin
             at: drawing.at()[..row].to_vec(),
             x: 0.0,
             width: 1.0,
+            above: true,
         };
-        brush.frame(out, &placed, row, " above");
+        brush.frame(out, &placed, row);
     }
     for (row, placed) in drawing.rows.iter().enumerate() {
         for placed in placed {
-            brush.frame(out, placed, drawing.above.len() + row, "");
+            brush.frame(out, placed, drawing.above.len() + row);
         }
     }
     out.push_str("</svg>");
 }
 
 impl Brush<'_> {
-    fn frame(&self, out: &mut String, placed: &Placed<'_>, row: usize, above: &str) {
+    fn frame(&self, out: &mut String, placed: &Placed<'_>, row: usize) {
         let node = placed.node;
         let ([to_all, before_at], at) = (&self.links, At(&placed.at));
         let link = if placed.at.is_empty() {
@@ -208,7 +218,7 @@ impl Brush<'_> {
         let class = self.class(placed);
         html!(
             out,
-            "<a class=\"f {class}{above}\" data-soft href=\"{link}{at}#flame\" data-key=\"at{at}\">"
+            "<a class=\"f {class}\" data-soft href=\"{link}{at}#flame\" data-key=\"at{at}\">"
         );
         html!(
             out,
@@ -242,7 +252,11 @@ impl Brush<'_> {
         };
         let found = |search: &Search| search.finds(&node.name, &node.file);
         let hit = !placed.at.is_empty() && self.search.as_ref().is_some_and(found);
-        format!("{colour}{}", if hit { " hit" } else { "" })
+        let (hit, above) = (
+            if hit { " hit" } else { "" },
+            if placed.above { " above" } else { "" },
+        );
+        format!("{colour}{hit}{above}")
     }
 
     fn origin(&self, node: &FlameNode) -> Origin {

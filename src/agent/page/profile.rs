@@ -393,6 +393,10 @@ mod tests {
             "",
             "<span class=\"share\" title=\"10 s\">",
         );
+    }
+
+    #[test]
+    fn a_frame_is_told_in_words() {
         check("every frame", "", "Every frame is drawn.");
         check("a frame", "", "href=\"/profiles/7?at=0.0#flame\"");
         check(

@@ -15,40 +15,35 @@ const SHARES_SHOWN: usize = 6;
 const SHARES_MAX: usize = 200;
 const NAME_CHARS_MAX: usize = 80;
 
+/// Names to choose one of.
+struct Choice<'a> {
+    flame: &'a Flame,
+    look: &'a Look,
+    key: &'static str,
+    shares: &'a [Share],
+    chosen: &'a str,
+    choose: fn(&mut Look, &str),
+}
+
 pub(super) fn filters(out: &mut String, flame: &Flame, look: &Look) {
+    let routes = Choice {
+        flame,
+        look,
+        key: "route",
+        shares: &flame.routes,
+        chosen: &look.route,
+        choose: |look, name| look.route = name.to_string(),
+    };
+    let threads = Choice {
+        key: "thread",
+        shares: &flame.threads,
+        chosen: &look.thread,
+        choose: |look, name| look.thread = name.to_string(),
+        ..routes
+    };
     out.push_str("<section class=\"card shares\"><dl>");
-    let route = |share: &Share| {
-        let chosen = share.name == look.route;
-        let name = if chosen {
-            String::new()
-        } else {
-            share.name.clone()
-        };
-        (chosen, look.anew(|look| look.route = name))
-    };
-    shares(
-        out,
-        flame,
-        ("route", "no route"),
-        (&flame.routes, &look.route),
-        &route,
-    );
-    let thread = |share: &Share| {
-        let chosen = share.name == look.thread;
-        let name = if chosen {
-            String::new()
-        } else {
-            share.name.clone()
-        };
-        (chosen, look.anew(|look| look.thread = name))
-    };
-    shares(
-        out,
-        flame,
-        ("thread", "no thread"),
-        (&flame.threads, &look.thread),
-        &thread,
-    );
+    routes.row(out);
+    threads.row(out);
     if look.trace != 0 {
         html!(
             out,
@@ -61,94 +56,78 @@ pub(super) fn filters(out: &mut String, flame: &Flame, look: &Look) {
     out.push_str("</dl></section>");
 }
 
-/// One row of values to choose from. A name that is chosen is shown even where it has no sample.
-fn shares(
-    out: &mut String,
-    flame: &Flame,
-    (key, none): (&str, &str),
-    (shares, chosen): (&[Share], &str),
-    link: &dyn Fn(&Share) -> (bool, String),
-) {
-    let whole = shares
-        .iter()
-        .fold(0_i64, |sum, share| sum.saturating_add(share.total.max(0)));
-    let absent = Share {
-        name: chosen.to_string(),
-        total: 0,
-    };
-    let missing = !chosen.is_empty() && shares.iter().all(|share| share.name != chosen);
-    let all: Vec<&Share> = missing
-        .then_some(&absent)
-        .into_iter()
-        .chain(shares)
-        .collect();
-    if all.is_empty() {
-        return;
-    }
-    html!(out, "<dt>{key}</dt><dd>");
-    let far = all
-        .iter()
-        .position(|share| !chosen.is_empty() && share.name == chosen);
-    let shown = SHARES_SHOWN.max(far.map_or(0, |at| at + 1)).min(all.len());
-    for share in &all[..shown] {
-        chip(out, flame, none, (share, whole), link);
-    }
-    let rest = &all[shown..];
-    if !rest.is_empty() {
-        html!(
-            out,
-            "<details data-key=\"{key}\"><summary>{} more</summary>",
-            grouped(rest.len() as u64)
-        );
-        for share in rest.iter().take(SHARES_MAX) {
-            chip(out, flame, none, (share, whole), link);
-        }
-        out.push_str("</details>");
-    }
-    out.push_str("</dd>");
-}
-
-fn chip(
-    out: &mut String,
-    flame: &Flame,
-    none: &str,
-    (of, whole): (&Share, i64),
-    link: &dyn Fn(&Share) -> (bool, String),
-) {
-    let (value, part) = (
-        worded(of.total, &flame.value.unit),
-        percent(of.total, whole),
-    );
-    let inside = format!(
-        "<span class=\"name\">{}</span> <span class=\"fig\">{}</span><span class=\"unit\"> %</span>",
-        esc(clipped(piece::either(&of.name, none), NAME_CHARS_MAX)),
-        part.digits
-    );
-    // What has no name cannot be asked for.
-    if of.name.is_empty() {
-        html!(out, "<span class=\"share\" title=\"{value}\">{inside}");
-    } else {
-        let (chosen, href) = link(of);
-        let current = if chosen { " aria-current=\"true\"" } else { "" };
-        let title = if chosen {
-            "show all again"
-        } else {
-            "only these"
+impl Choice<'_> {
+    /// A name that is chosen is shown even where it has no sample.
+    fn row(&self, out: &mut String) {
+        let (shares, chosen) = (self.shares, self.chosen);
+        let whole = shares
+            .iter()
+            .fold(0_i64, |sum, share| sum.saturating_add(share.total.max(0)));
+        let held = shares.iter().find(|share| share.name == chosen);
+        let absent = Share {
+            name: chosen.to_string(),
+            total: held.map_or(0, |share| share.total),
         };
+        let mut first = shares.iter().take(SHARES_MAX);
+        let place = first.position(|share| share.name == chosen);
+        let missing = place.is_none() && !chosen.is_empty();
+        let all = missing.then_some(&absent).into_iter().chain(shares);
+        let all: Vec<&Share> = all.take(SHARES_MAX).collect();
+        if all.is_empty() {
+            return;
+        }
+        let far = place.filter(|_| !chosen.is_empty()).map_or(0, |at| at + 1);
+        let (shown, rest) = all.split_at(SHARES_SHOWN.max(far).min(all.len()));
+        html!(out, "<dt>{}</dt><dd>", self.key);
+        for share in shown {
+            self.chip(out, share, whole);
+        }
+        let names = shares.len() + usize::from(missing && held.is_none());
+        let more = names.saturating_sub(shown.len());
+        if more > 0 {
+            let (key, more) = (self.key, grouped(more as u64));
+            html!(
+                out,
+                "<details data-key=\"{key}\"><summary>{more} more</summary>"
+            );
+            for share in rest {
+                self.chip(out, share, whole);
+            }
+            out.push_str("</details>");
+        }
+        out.push_str("</dd>");
+    }
+
+    fn chip(&self, out: &mut String, of: &Share, whole: i64) {
+        let value = worded(of.total, &self.flame.value.unit);
+        let named = !of.name.is_empty();
+        let chosen = named && of.name == self.chosen;
+        // What has no name cannot be asked for.
+        if named {
+            let name = if chosen { "" } else { &of.name };
+            let href = self.look.anew(|look| (self.choose)(look, name));
+            let (current, title) = match chosen {
+                true => (" aria-current=\"true\"", "show all again"),
+                false => ("", "only these"),
+            };
+            html!(
+                out,
+                "<a class=\"share\"{current} href=\"{href}\" title=\"{value}; {title}\">"
+            );
+        } else {
+            html!(out, "<span class=\"share\" title=\"{value}\">");
+        }
+        let none = format!("no {}", self.key);
         html!(
             out,
-            "<a class=\"share\"{current} href=\"{href}\" title=\"{value}; {title}\">{inside}"
+            "<span class=\"name\">{}</span> <span class=\"fig\">{}</span><span class=\"unit\"> %</span>",
+            esc(clipped(piece::either(&of.name, &none), NAME_CHARS_MAX)),
+            percent(of.total, whole).digits
         );
-        if chosen {
-            out.push_str(" ✕");
-        }
+        out.push_str(if chosen { " ✕" } else { "" });
+        spark::bar(out, "accent", 0.0, share(of.total, whole));
+        out.push_str(if named { "</a>" } else { "</span>" });
     }
-    spark::bar(out, "accent", 0.0, share(of.total, whole));
-    out.push_str(if of.name.is_empty() {
-        "</span>"
-    } else {
-        "</a>"
-    });
 }
 
 pub(super) fn traces(out: &mut String, flame: &Flame, look: &Look) {

@@ -411,6 +411,8 @@ mod tests {
                 (depth.min(512), own, left_out),
                 "{depth}"
             );
+            let json = serde_json::to_string(&flame).unwrap();
+            assert_eq!(json.matches("children").count(), depth.min(512) + 1);
             assert_eq!((flame.functions[0].own, flame.functions[0].total), (1, 1));
         }
     }

@@ -3,6 +3,9 @@
 use super::Var;
 use crate::config::values::{boolean, seconds, seconds_in, set, tags, whole};
 
+/// What a sample of allocations stands for, as in Go's and Datadog's own profilers.
+const HEAP_EVERY_BYTES: usize = 512 << 10;
+
 pub(super) const VARS: &[Var] = &[
     Var {
         name: "DD_PROFILING_ENABLED",
@@ -74,6 +77,16 @@ pub(super) const VARS: &[Var] = &[
         read: |s, v| set(&mut s.profiling.options.endpoints, boolean(v)),
     },
     Var {
+        name: "DD_PROFILING_ALLOCATION_ENABLED",
+        default: "false",
+        takes: "true or false",
+        help: "samples of where memory is allocated, every 512 KiB, in a program built with --features count-allocations",
+        read: |s, v| {
+            let every = boolean(v).map(|on| if on { HEAP_EVERY_BYTES } else { 0 });
+            set(&mut s.profiling.options.heap_every_bytes, every)
+        },
+    },
+    Var {
         name: "TESTAPI_PROFILING_CPU_HZ",
         default: "99",
         takes: "1 to 1000",
@@ -86,10 +99,10 @@ pub(super) const VARS: &[Var] = &[
     Var {
         name: "TESTAPI_PROFILING_WALL_HZ",
         default: "20",
-        takes: "0 to 1000",
+        takes: "0 to 100",
         help: "samples for each second of a thread's life, busy or not; 0: none",
         read: |s, v| {
-            let hz = whole(v, 0, 1_000).map(|hz| hz as u32);
+            let hz = whole(v, 0, 100).map(|hz| hz as u32);
             set(&mut s.profiling.options.wall_hz, hz)
         },
     },

@@ -15,7 +15,7 @@ mod clocks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod handler;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-mod heap;
+mod here;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod install;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -27,22 +27,29 @@ mod walk;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 mod elsewhere;
+mod heap;
+mod memory;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(super) use self::{
     clocks::{process_cpu_ns, thread_cpu_ns},
     handler::set_own_code,
-    heap::sample_heap_every,
     install::{Installed, install},
     this_thread::this_thread,
     timer::{Timer, arm, look_at},
 };
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use here::sample;
+
 pub use heap::CountingAllocator;
+pub(super) use heap::sample_heap_every;
+pub(super) use memory::give_back_memory;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+use elsewhere::sample;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(super) use elsewhere::{
-    Installed, Timer, arm, install, look_at, process_cpu_ns, sample_heap_every, set_own_code,
-    this_thread, thread_cpu_ns,
+    Installed, Timer, arm, install, look_at, process_cpu_ns, set_own_code, this_thread,
+    thread_cpu_ns,
 };
