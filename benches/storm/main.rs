@@ -40,20 +40,34 @@ fn main() -> ExitCode {
         if let Err(why) = round::run(number, each, &tally) {
             tally.fail(format!("round {number}: {why}"));
         }
+        if number == 0 {
+            tally.add("KiB of memory after the first round", resident_kib());
+        }
     }
     weather.stop();
+    tally.add("KiB of memory at the end", resident_kib());
     tally.add("seconds", started.elapsed().as_secs());
     let _ = io::stdout().write_all(tally.table().as_bytes());
     ExitCode::from(u8::from(!tally.holds()))
+}
+
+fn resident_kib() -> u64 {
+    let number = said("VmRSS:").and_then(|text| text.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// What the kernel says of this process.
+fn said(name: &str) -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim().to_string())
 }
 
 /// A handler is in place only while something is profiled, and what comes at other times would end the process, as
 /// is the kernel's rule for this signal. One that was ignored before is ignored again.
 fn is_signal_ignored() -> bool {
     const SIGPROF_BIT: u64 = 1 << 26;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    let ignored = said("SigIgn:").and_then(|digits| u64::from_str_radix(&digits, 16).ok());
     ignored.is_some_and(|bits| bits & SIGPROF_BIT != 0)
 }
 
