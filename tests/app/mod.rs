@@ -11,3 +11,4 @@ mod hangup;
 mod libraries;
 mod metrics;
 mod panics;
+mod profiles;
