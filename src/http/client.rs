@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::{Error, READING, SENDING, WAITING};
@@ -44,7 +44,7 @@ pub struct Client {
     hand_overs: u32,
     head: String,
     received: Vec<u8>,
-    ended: Option<Arc<AtomicBool>>,
+    end_ns: Option<Arc<AtomicU64>>,
 }
 
 impl Client {
@@ -70,16 +70,16 @@ impl Client {
             hand_overs: 0,
             head,
             received,
-            ended: None,
+            end_ns: None,
         }
     }
 
-    /// From when this is true, exchanges end as if their deadline had passed, those under way within a tenth of a
-    /// second.
+    /// At this time, in nanoseconds of the monotonic clock, exchanges end as if their deadline had passed. It may be
+    /// brought forward at any time; an exchange under way notices within a tenth of a second.
     #[must_use]
-    pub fn until(self, ended: Arc<AtomicBool>) -> Client {
-        let ended = Some(ended);
-        Client { ended, ..self }
+    pub fn until(self, end_ns: Arc<AtomicU64>) -> Client {
+        let end_ns = Some(end_ns);
+        Client { end_ns, ..self }
     }
 
     /// Where this client connects.
@@ -299,11 +299,11 @@ impl Client {
     }
 
     fn wait(&self, timer: &Timer, doing: &'static str) -> Result<Duration, Error> {
-        let is_ended = |ended: &Arc<AtomicBool>| ended.load(Ordering::Relaxed);
-        let goes_on = !self.ended.as_ref().is_some_and(is_ended);
-        let left = timer.left().filter(|_| goes_on);
+        let end_ns = self.end_ns.as_ref();
+        let end_ns = end_ns.map_or(u64::MAX, |end_ns| end_ns.load(Ordering::Relaxed));
+        let left = timer.left().filter(|_| self.clock.mono_ns() < end_ns);
         let left = left.ok_or_else(|| Error::Deadline(self.target.clone(), doing))?;
-        Ok(match self.ended {
+        Ok(match self.end_ns {
             Some(_) => left.min(LOOK_INTERVAL),
             None => left,
         })

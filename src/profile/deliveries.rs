@@ -476,7 +476,7 @@ fn a_stop_ends_an_upload_under_way_and_tries_it_once_more() {
     };
     let counts = Arc::new(Counts::default());
     let uploader = uploader(&options, &identity(), Clock::system(), counts.clone());
-    let stopping = uploader.stopping();
+    let end_ns = uploader.end_ns();
     let started = worker::start("dd-profile", LIMITS, Clock::system(), uploader);
     let (handle, guard) = started.unwrap();
     Counts::add(&counts.offered, 5);
@@ -488,7 +488,7 @@ fn a_stop_ends_an_upload_under_way_and_tries_it_once_more() {
     handle.offer(Box::new(period)).unwrap();
     // Now it waits for the answer.
     seen.recv().unwrap();
-    stopping.store(true, Ordering::Relaxed);
+    end_ns.store(0, Ordering::Relaxed);
     let stopped = guard.stop(Duration::from_secs(10));
     assert_eq!((stopped.flushed, stopped.joined), (true, true));
     assert_eq!(books(&counts.ledger()), [5, 0, 0, 0, 0]);

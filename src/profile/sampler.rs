@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::iter::once;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bounds;
 use super::counts::Counts;
@@ -24,6 +24,8 @@ use crate::worker::{Fill, FlushError, Handle, Job, Why};
 
 /// How often threads that nobody reported are looked for, and endpoints are gathered.
 const SURVEY_NS: u64 = 250_000_000;
+/// At the stop, time for an upload that is under way.
+const UPLOAD_GRACE_NS: u64 = 300_000_000;
 /// Looks for the stack of a thread that nobody reported, before it is given up.
 const BOUNDS_TRIES_MAX: u32 = 20;
 
@@ -35,7 +37,7 @@ pub(super) struct Sampler {
     uploads: Handle<Box<Period>>,
     clock: Clock,
     pace: Pace,
-    stopping: Arc<AtomicBool>,
+    uploads_end_ns: Arc<AtomicU64>,
     tally: Tally,
     followed: HashMap<usize, Followed>,
     record: Vec<u64>,
@@ -66,8 +68,8 @@ pub(super) struct Start {
     pub(super) uploads: Handle<Box<Period>>,
     pub(super) clock: Clock,
     pub(super) pace: Pace,
-    /// To be set before the uploader is stopped, which comes next.
-    pub(super) stopping: Arc<AtomicBool>,
+    /// To be brought forward before the uploader is stopped, which comes next.
+    pub(super) uploads_end_ns: Arc<AtomicU64>,
     pub(super) watch: Watch,
     pub(super) installed: Installed,
 }
@@ -81,7 +83,7 @@ impl Sampler {
             figures: start.figures,
             uploads: start.uploads,
             pace: start.pace,
-            stopping: start.stopping,
+            uploads_end_ns: start.uploads_end_ns,
             tally: Tally::default(),
             followed: HashMap::new(),
             record: Vec::new(),
@@ -333,7 +335,8 @@ impl Job for Sampler {
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {
         if why == Why::Stop {
             stack::sample_heap_every(0);
-            self.stopping.store(true, Ordering::Release);
+            let end_ns = self.clock.mono_ns() + UPLOAD_GRACE_NS;
+            self.uploads_end_ns.store(end_ns, Ordering::Relaxed);
             self.registry.close();
         }
         let is_due = self.clock.mono_ns() >= self.upload_at_ns;

@@ -57,7 +57,7 @@ pub(super) struct Slot {
 /// What was asked for on one thread.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
-    pub(super) counts: HashMap<String, u64>,
+    pub(super) counts: HashMap<String, u64, foldhash::fast::RandomState>,
     pub(super) of_roots: Vec<(u64, String)>,
 }
 

@@ -49,7 +49,7 @@ pub fn start(
     let uploader = uploader
         .with_figures(Box::new(move || costs.1.list(&costs.0)))
         .with_giving_back(stack::give_back_memory);
-    let stopping = uploader.stopping();
+    let uploads_end_ns = uploader.end_ns();
     let (uploads, upload_guard) =
         worker::start("dd-profile", upload::LIMITS, clock.clone(), uploader)
             .map_err(Error::Thread)?;
@@ -60,7 +60,7 @@ pub fn start(
         uploads: uploads.clone(),
         clock: clock.clone(),
         pace,
-        stopping,
+        uploads_end_ns,
         watch,
         installed,
     });

@@ -39,12 +39,17 @@ impl Symbols {
         }
     }
 
-    /// Names a period's stacks. No look-up begins after `deadline_ns` of the monotonic clock; those that most time
+    /// Names a period's stacks. No look-up begins after `deadline_ns` of the monotonic clock, which may be brought
+    /// forward meanwhile; those that most time
     /// was spent at come first.
     ///
     /// # Errors
     /// Where the process's own mappings cannot be read.
-    pub(super) fn name(&mut self, period: &Period, deadline_ns: u64) -> io::Result<Named> {
+    pub(super) fn name(
+        &mut self,
+        period: &Period,
+        deadline_ns: &dyn Fn() -> u64,
+    ) -> io::Result<Named> {
         let started_ns = self.clock.mono_ns();
         let maps = Maps::of_process()?;
         if !self.maps.are_kept_by(&maps) {
@@ -136,7 +141,7 @@ impl Symbols {
     fn all_frames<'a>(
         &mut self,
         (addresses, order): (&[u64], &[u32]),
-        deadline_ns: u64,
+        deadline_ns: &dyn Fn() -> u64,
         files: &mut Files<'a>,
     ) -> (Vec<Span>, Work) {
         let mut all = vec![Span::default(); addresses.len()];
@@ -146,7 +151,7 @@ impl Symbols {
             let address = addresses[place];
             if let Some(known) = self.known.get(address) {
                 all[place] = known;
-            } else if self.clock.mono_ns() < deadline_ns {
+            } else if self.clock.mono_ns() < deadline_ns() {
                 found.push((place, look_up(address, files, &mut draft)));
             } else {
                 let name = place_name(address, files);
@@ -300,7 +305,7 @@ mod tests {
 
     fn named(stacks: Vec<Stack>) -> (Named, Symbols) {
         let mut symbols = Symbols::new(Clock::system());
-        let named = symbols.name(&period(stacks), u64::MAX).unwrap();
+        let named = symbols.name(&period(stacks), &|| u64::MAX).unwrap();
         (named, symbols)
     }
 
@@ -393,7 +398,7 @@ mod tests {
         let (heavy, light) = (holder_address(), called as *const () as u64);
         let mut symbols = Symbols::new(Clock::system());
         let period = period(vec![vec![light], vec![heavy], vec![4]]);
-        let late = symbols.name(&period, 0).unwrap();
+        let late = symbols.name(&period, &|| 0).unwrap();
         assert_eq!(
             (late.work.put_off, late.work.looked_up, symbols.held()),
             (3, 0, 0)
@@ -410,14 +415,14 @@ mod tests {
         );
         assert_eq!(name(&symbols, &late, 2), "0x4");
 
-        let early = symbols.name(&period, u64::MAX).unwrap();
+        let early = symbols.name(&period, &|| u64::MAX).unwrap();
         assert_eq!(
             (early.work.put_off, early.work.looked_up, symbols.held()),
             (0, 3, 3)
         );
         assert!(name(&symbols, &early, 0).ends_with("called"), "{early:?}");
         // What is known needs no time and opens no file.
-        let again = symbols.name(&period, 0).unwrap();
+        let again = symbols.name(&period, &|| 0).unwrap();
         assert_eq!((&again.places, again.work.looked_up), (&early.places, 0));
         assert_eq!((early.work.files_opened, again.work.files_opened), (1, 0));
     }

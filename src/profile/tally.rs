@@ -234,7 +234,7 @@ mod tests {
         let mut tally = Tally::default();
         for _ in 0..2 {
             tally.add_endpoints(Endpoints {
-                counts: [("GET /x".to_string(), 2)].into(),
+                counts: [("GET /x".to_string(), 2)].into_iter().collect(),
                 of_roots: vec![(5, "GET /x".to_string())],
             });
         }

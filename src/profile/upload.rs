@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flate2::Compression;
@@ -59,7 +59,7 @@ pub(super) struct Uploader {
     told: Arc<Told>,
     figures: Figures,
     give_back: fn(),
-    stopping: Arc<AtomicBool>,
+    end_ns: Arc<AtomicU64>,
     symbols: Symbols,
     headers: Vec<(&'static str, String)>,
     periods: VecDeque<Box<Period>>,
@@ -104,7 +104,7 @@ pub(super) fn uploader(
         told: Arc::default(),
         figures: Box::new(Vec::new),
         give_back: || {},
-        stopping: Arc::default(),
+        end_ns: Arc::new(AtomicU64::new(u64::MAX)),
         periods: VecDeque::new(),
         waiting: None,
         seq: 0,
@@ -125,10 +125,10 @@ impl Uploader {
         Uploader { give_back, ..self }
     }
 
-    /// To be set before the worker is stopped: an upload under way then ends at once, and is tried once more with
-    /// the last flush, instead of waiting out its deadline.
-    pub(super) fn stopping(&self) -> Arc<AtomicBool> {
-        self.stopping.clone()
+    /// To be brought forward before the worker is stopped, in nanoseconds of the monotonic clock: names are looked
+    /// for and an upload under way is waited for until then, and no longer. The last flush tries it once more.
+    pub(super) fn end_ns(&self) -> Arc<AtomicU64> {
+        self.end_ns.clone()
     }
 
     /// What to ask for notices and the last error.
@@ -169,7 +169,12 @@ impl Uploader {
             _ => NAMES_BUDGET,
         };
         let deadline_ns = after(self.clock.mono_ns(), budget);
-        let named = self.symbols.name(&period, deadline_ns)?;
+        let end_ns = match why {
+            Why::Stop => Arc::new(AtomicU64::new(u64::MAX)),
+            _ => self.end_ns.clone(),
+        };
+        let deadline_ns = || deadline_ns.min(end_ns.load(Ordering::Relaxed));
+        let named = self.symbols.name(&period, &deadline_ns)?;
         (self.give_back)();
         let labels = Labels {
             hotspots: self.options.hotspots,
@@ -286,7 +291,7 @@ impl Uploader {
         };
         let client = Client::new(self.options.agent.clone(), self.clock.clone());
         let (mut client, timeout) = match end_ns {
-            None => (client.until(self.stopping.clone()), self.options.timeout),
+            None => (client.until(self.end_ns.clone()), self.options.timeout),
             Some(end_ns) => {
                 let left_ns = end_ns.saturating_sub(self.clock.mono_ns());
                 let left = Duration::from_nanos(left_ns);

@@ -39,7 +39,7 @@ const ROOMS: &[Room] = &[
     (
         "profile",
         &["worker", "http", "clock", "identity", "threads"],
-        &["addr2line", "flate2", "libc", "serde_json"],
+        &["addr2line", "flate2", "foldhash", "libc", "serde_json"],
     ),
     (
         "gunicorn",
