@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::maps::lines;
+use super::maps::{Mapping, lines};
 
 /// Below the end of the main thread's stack: the kernel keeps at least so much for it to grow.
 const MAIN_STACK_BYTES: usize = 8 << 20;
@@ -15,11 +15,16 @@ pub(super) fn read() -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// All of it, or nothing.
+pub(super) fn mappings() -> Vec<Mapping> {
+    lines(&read()).map(|(mapping, _)| mapping).collect()
+}
+
 /// The stack of a thread that was seen to stand at `seen` and whose block is at `block`. The C libraries put
 /// that block at the far end of the stack that they map for a thread; the main thread's is elsewhere, and its
 /// stack is named. Nothing where neither holds.
-pub(super) fn stack_around(maps: &str, seen: usize, block: usize) -> Option<(usize, usize)> {
-    let (mapping, _) = lines(maps).find(|(mapping, _)| mapping.holds(seen as u64))?;
+pub(super) fn stack_around(maps: &[Mapping], seen: usize, block: usize) -> Option<(usize, usize)> {
+    let mapping = maps.iter().find(|mapping| mapping.holds(seen as u64))?;
     let (start, end) = (mapping.start as usize, mapping.end as usize);
     if mapping.name == "[stack]" {
         return Some((start.min(end.saturating_sub(MAIN_STACK_BYTES)), end));
@@ -53,7 +58,8 @@ zz-7f rw-p 0 0 0
 
     #[track_caller]
     fn check(rule: &str, seen: usize, block: usize, expected: Option<(usize, usize)>) {
-        assert_eq!(stack_around(MAPS, seen, block), expected, "{rule}");
+        let maps: Vec<Mapping> = lines(MAPS).map(|(mapping, _)| mapping).collect();
+        assert_eq!(stack_around(&maps, seen, block), expected, "{rule}");
     }
 
     #[test]
@@ -74,7 +80,7 @@ zz-7f rw-p 0 0 0
             block,
             Some((end - (8 << 20), end)),
         );
-        assert_eq!(stack_around("", 1, 2), None, "no maps");
+        assert_eq!(stack_around(&[], 1, 2), None, "no maps");
     }
 
     #[test]

@@ -24,6 +24,9 @@ const PF_X: u32 = 1;
 const NT_GNU_BUILD_ID: u32 = 3;
 const PAGE: u64 = 4_096;
 
+/// Reads bytes from a place in a file, or in what is mapped as one.
+pub(super) type Read<'a> = dyn Fn(&mut [u8], u64) -> io::Result<()> + 'a;
+
 /// Read from its file once for each profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Elf {
@@ -47,7 +50,9 @@ impl Elf {
         Elf::read_with(&|into, at| file.read_exact_at(into, at))
     }
 
-    fn read_with(read: &dyn Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Elf> {
+    /// # Errors
+    /// See [`Elf::read`].
+    pub(super) fn read_with(read: &Read<'_>) -> io::Result<Elf> {
         let mut header = [0; HEADER_BYTES];
         read(&mut header, 0)?;
         if !header.starts_with(b"\x7fELF\x02\x01") || u16_at(&header, 54) != SEGMENT_BYTES as u16 {
@@ -100,19 +105,12 @@ pub(super) struct Section {
     pub(super) address: u64,
 }
 
-/// A section of this name, if there is one.
+/// A section of this name, if there is one; after the ABI's "Sections": a table of heads, one of which holds the
+/// names of all.
 ///
 /// # Errors
-/// Where the file cannot be read.
-pub(super) fn section(file: &File, name: &str) -> io::Result<Option<Section>> {
-    section_with(&|into, at| file.read_exact_at(into, at), name)
-}
-
-/// After the ABI's "Sections": a table of heads, one of which holds the names of all.
-fn section_with(
-    read: &dyn Fn(&mut [u8], u64) -> io::Result<()>,
-    name: &str,
-) -> io::Result<Option<Section>> {
+/// Where it cannot be read.
+pub(super) fn section(read: &Read<'_>, name: &str) -> io::Result<Option<Section>> {
     let mut header = [0; HEADER_BYTES];
     read(&mut header, 0)?;
     let (count, names) = (u16_at(&header, 60), u16_at(&header, 62));
@@ -214,7 +212,7 @@ mod tests {
                 into.copy_from_slice(from);
                 Ok(())
             };
-            section_with(&read, name)
+            section(&read, name)
         };
         let text = Section {
             offset: 8,

@@ -60,6 +60,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod armed;
 mod bounds;
 mod cache;
 mod calls;

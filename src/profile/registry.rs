@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::slot::{self, Slot, THREADS_MAX, UNKNOWN};
+use super::slot::{self, Hold, Slot, THREADS_MAX, UNKNOWN};
 use super::stack::{self, Timer};
 use crate::threads::Watcher;
 
@@ -21,16 +21,21 @@ pub(super) struct Registry {
     closed: AtomicBool,
     /// Threads that could not be watched.
     refused: AtomicU64,
+    /// What a thread keeps that this registry refused; no value of a slot.
+    refusal: usize,
 }
 
 #[derive(Debug, Default)]
 struct List {
     watched: Vec<Entry>,
-    free: Vec<usize>,
-    used: usize,
+    /// Places that were taken back while somebody still wrote there.
+    retiring: Vec<usize>,
     /// Threads that could not be watched at the last survey; each counts once.
     refused: HashSet<u64>,
 }
+
+/// Counts registries down from the highest number: values of slots never come so far.
+static REFUSALS: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 #[derive(Debug)]
 struct Entry {
@@ -48,6 +53,8 @@ pub(super) struct Watched {
     pub(super) value: usize,
     pub(super) tid: u64,
     pub(super) name: Arc<str>,
+    /// Its CPU time when it came to be watched.
+    pub(super) cpu_from_ns: u64,
     /// Whether it asked to be watched: if not, it is looked at only while it works.
     pub(super) is_ours: bool,
     pub(super) has_ended: bool,
@@ -74,17 +81,20 @@ thread_local! {
     static LIFE: RefCell<Option<Life>> = const { RefCell::new(None) };
 }
 
-/// The calling thread's slot, if it is watched now. Neither allocates nor locks.
-pub(super) fn own_slot() -> Option<&'static Slot> {
-    match OWN.try_with(Cell::get).ok()? {
-        0 | REFUSED => None,
-        value => slot::slot_of(value),
-    }
+/// The calling thread's slot, if it is watched now, to write to its ring. Neither allocates nor locks.
+pub(super) fn own_hold() -> Option<Hold> {
+    let value = OWN.try_with(Cell::get).ok()?;
+    slot::hold(value).filter(|_| value != 0)
 }
 
 impl Watcher for Arc<Registry> {
+    /// Nothing more for a thread that is watched already.
     fn born(&self) -> Box<dyn Any> {
-        Box::new(self.watch_here().ok())
+        let is_watched = OWN.try_with(|own| own.get() != 0 && slot::is_current(own.get()));
+        match is_watched {
+            Ok(false) => Box::new(self.watch_here().ok()),
+            _ => Box::new(()),
+        }
     }
 }
 
@@ -95,21 +105,26 @@ impl Registry {
             cpu_period_ns,
             closed: AtomicBool::new(false),
             refused: AtomicU64::new(0),
+            refusal: REFUSALS.fetch_sub(1, Ordering::Relaxed),
         }
     }
 
     /// The calling thread's slot, if it is watched; from now on it is, if that can be.
     pub(super) fn own(self: &Arc<Self>) -> Option<&'static Slot> {
-        match own_slot() {
-            None if OWN.try_with(Cell::get).ok()? != REFUSED => self.own_from_now_on(),
-            known => known,
+        let value = OWN.try_with(Cell::get).ok()?;
+        if value != 0 && slot::is_current(value) {
+            return Some(slot::slot(value % THREADS_MAX));
+        }
+        match value == self.refusal || self.closed.load(Ordering::Relaxed) {
+            true => None,
+            false => self.own_from_now_on(),
         }
     }
 
     #[cold]
     fn own_from_now_on(self: &Arc<Self>) -> Option<&'static Slot> {
         let life = self.watch_here();
-        let value = life.as_ref().map_or(REFUSED, |life| life.value);
+        let value = life.as_ref().map_or(self.refusal, |life| life.value);
         // A thread that is about to end is not watched any more.
         LIFE.try_with(|own| {
             let before = own.replace(life.ok());
@@ -117,7 +132,7 @@ impl Registry {
         })
         .ok()?;
         let _ = OWN.try_with(|own| own.set(value));
-        slot::slot_of(value)
+        slot::is_current(value).then(|| slot::slot(value % THREADS_MAX))
     }
 
     /// Watches the calling thread until the drop.
@@ -149,6 +164,7 @@ impl Registry {
             value: 0,
             tid: this.tid,
             name,
+            cpu_from_ns: 0,
             is_ours: true,
             has_ended: false,
         };
@@ -157,6 +173,9 @@ impl Registry {
 
     /// Watches threads of this process that nobody reported, while they work; forgets those that have ended.
     pub(super) fn find_others(&self) {
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
         let Ok(tasks) = fs::read_dir("/proc/self/task") else {
             return;
         };
@@ -165,22 +184,29 @@ impl Registry {
             .collect();
         let mut list = self.lock();
         list.end(|watched| !watched.is_ours && !tids.contains(&watched.tid));
+        list.release_quiet();
+        let known: HashSet<u64> = list
+            .watched
+            .iter()
+            .filter(|entry| !entry.seen.has_ended)
+            .map(|entry| entry.seen.tid)
+            .collect();
         let mut refused = HashSet::new();
-        for tid in tids {
-            let is_known = |entry: &Entry| entry.seen.tid == tid && !entry.seen.has_ended;
-            if list.watched.iter().any(is_known) {
-                continue;
-            }
+        for tid in tids.into_iter().filter(|tid| !known.contains(tid)) {
             let new = Watched {
                 at: 0,
                 value: 0,
                 tid,
-                name: name_of(tid),
+                name: "".into(),
+                cpu_from_ns: 0,
                 is_ours: false,
                 has_ended: false,
             };
-            if self.add(&mut list, new, (UNKNOWN, (0, 0))).is_err() {
-                refused.insert(tid);
+            match self.add(&mut list, new, (UNKNOWN, (0, 0))) {
+                Ok(_) => {}
+                // It has ended meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                Err(_) => drop(refused.insert(tid)),
             }
         }
         let new = refused.difference(&list.refused).count() as u64;
@@ -197,15 +223,13 @@ impl Registry {
         if self.closed.load(Ordering::Acquire) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let at = list.free.pop().or_else(|| {
-            let next = list.used;
-            list.used += usize::from(next < THREADS_MAX);
-            (next < THREADS_MAX).then_some(next)
-        });
-        new.at = at.ok_or(io::ErrorKind::QuotaExceeded)?;
+        new.at = slot::claim().ok_or(io::ErrorKind::QuotaExceeded)?;
+        if !new.is_ours {
+            new.name = name_of(new.tid);
+        }
         let slot = new.slot();
-        let cpu_ns = stack::thread_cpu_ns(new.tid).unwrap_or(0);
-        slot.cpu_seen_ns.store(cpu_ns, Ordering::Relaxed);
+        new.cpu_from_ns = stack::thread_cpu_ns(new.tid).unwrap_or(0);
+        slot.cpu_seen_ns.store(new.cpu_from_ns, Ordering::Relaxed);
         new.value = slot.give(new.at, owner, stack);
         match stack::arm(new.tid, new.value, self.cpu_period_ns) {
             Ok(timer) => {
@@ -218,7 +242,8 @@ impl Registry {
             }
             Err(error) => {
                 slot.take_back();
-                list.free.push(new.at);
+                list.retiring.push(new.at);
+                list.release_quiet();
                 Err(error)
             }
         }
@@ -245,7 +270,8 @@ impl Registry {
             return;
         };
         let gone = list.watched.swap_remove(at);
-        list.free.push(gone.seen.at);
+        list.retiring.push(gone.seen.at);
+        list.release_quiet();
     }
 
     /// No timer is left when this returns, and none comes any more.
@@ -264,10 +290,18 @@ impl Registry {
     }
 }
 
-/// No value of a slot: the thread cannot be watched, and need not try with every span.
-const REFUSED: usize = usize::MAX;
-
 impl List {
+    /// Gives places back to which nobody writes any more.
+    fn release_quiet(&mut self) {
+        self.retiring.retain(|at| {
+            let is_quiet = slot::slot(*at).is_quiet();
+            if is_quiet {
+                slot::release(*at);
+            }
+            !is_quiet
+        });
+    }
+
     fn end(&mut self, which: impl Fn(&Watched) -> bool) {
         for entry in &mut self.watched {
             if !entry.seen.has_ended && which(&entry.seen) {

@@ -49,16 +49,28 @@ impl Ring {
     /// Takes the oldest record into `record`; false where there is none.
     pub(super) fn pop(&self, record: &mut Vec<u64>) -> bool {
         let read = self.read.load(Ordering::Relaxed);
-        if read == self.written.load(Ordering::Acquire) {
+        let held = self.written.load(Ordering::Acquire).wrapping_sub(read);
+        if held == 0 {
             return false;
         }
         let length = self.at(read).load(Ordering::Relaxed) as usize;
         record.clear();
+        // Cannot be, while there is one writer; and if it were, nothing worse than a loss is to come of it.
+        if length >= held {
+            self.clear();
+            return false;
+        }
         let words = (1..=length).map(|at| self.at(read.wrapping_add(at)).load(Ordering::Relaxed));
         record.extend(words);
         self.read
             .store(read.wrapping_add(1 + length), Ordering::Release);
         true
+    }
+
+    /// Throws away what is held; the reader's.
+    pub(super) fn clear(&self) {
+        let written = self.written.load(Ordering::Acquire);
+        self.read.store(written, Ordering::Release);
     }
 
     fn at(&self, word: usize) -> &AtomicU64 {
@@ -102,6 +114,19 @@ mod tests {
             );
             assert_eq!(pop(&ring), Some(vec![round, round + 1, round + 2]));
         }
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_empties_the_ring() {
+        let ring = Ring::new(8);
+        assert!(ring.push(&[1], &[2]));
+        ring.at(0).store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(pop(&ring), None);
+        assert!(ring.push(&[3; 7], &[]), "all of it is free again");
+        assert_eq!(pop(&ring), Some(vec![3; 7]));
+        assert!(ring.push(&[4], &[]));
+        ring.clear();
+        assert_eq!(pop(&ring), None);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::armed::Armed;
 use super::bounds;
 use super::counts::Counts;
 use super::figures::Figures;
@@ -14,12 +14,11 @@ use super::period::Period;
 use super::record::{CPU, HEAP, Head, WALL};
 use super::registry::{Registry, Watched};
 use super::slot::UNKNOWN;
-use super::stack::{self, Installed};
+use super::stack;
 use super::tally::{More, Place, Tally};
 use super::turns::{Found, Standing, Turns};
 use super::unwind;
 use crate::clock::Clock;
-use crate::threads::Watch;
 use crate::worker::{Fill, FlushError, Handle, Job, Why};
 
 /// How often threads that nobody reported are looked for, and endpoints are gathered.
@@ -29,7 +28,7 @@ const UPLOAD_GRACE_NS: u64 = 300_000_000;
 /// Looks for the stack of a thread that nobody reported, before it is given up.
 const BOUNDS_TRIES_MAX: u32 = 20;
 
-/// The thread's job. The fields are dropped in order: no signal is left when its handler goes.
+/// The thread's job.
 pub(super) struct Sampler {
     registry: Arc<Registry>,
     counts: Arc<Counts>,
@@ -49,14 +48,15 @@ pub(super) struct Sampler {
     /// CPU time of the process, and how much of it samples speak for, since the start.
     process_from_ns: u64,
     told_ns: u64,
-    _watch: Watch,
-    _installed: Installed,
+    _armed: Armed,
 }
 
 /// What is kept about a thread from one look to the next.
 #[derive(Debug)]
 struct Followed {
     turns: Turns,
+    /// CPU time of the thread that samples have told of.
+    cpu_told_ns: u64,
     bounds_tries: u32,
 }
 
@@ -70,8 +70,7 @@ pub(super) struct Start {
     pub(super) pace: Pace,
     /// To be brought forward before the uploader is stopped, which comes next.
     pub(super) uploads_end_ns: Arc<AtomicU64>,
-    pub(super) watch: Watch,
-    pub(super) installed: Installed,
+    pub(super) armed: Armed,
 }
 
 impl Sampler {
@@ -95,8 +94,7 @@ impl Sampler {
             process_from_ns: stack::process_cpu_ns().unwrap_or(0),
             told_ns: 0,
             clock: start.clock,
-            _watch: start.watch,
-            _installed: start.installed,
+            _armed: start.armed,
         }
     }
 
@@ -144,6 +142,7 @@ impl Sampler {
         let followed = self.followed.entry(thread.value);
         followed.or_insert_with(|| Followed {
             turns: Turns::since(now_ns),
+            cpu_told_ns: thread.cpu_from_ns,
             bounds_tries: 0,
         });
         let mut record = std::mem::take(&mut self.record);
@@ -163,6 +162,9 @@ impl Sampler {
         let mut more = More::default();
         match head.kind {
             CPU => {
+                if let Some(followed) = self.followed.get_mut(&thread.value) {
+                    followed.cpu_told_ns = head.cpu_ns;
+                }
                 more.cpu_samples = 1;
                 more.cpu_ns = head.cpu_delta_ns;
             }
@@ -179,12 +181,10 @@ impl Sampler {
             }
             HEAP => {
                 // Only return addresses were found; the first stands for a place in front of itself.
-                let Some((first, callers)) = addresses.split_first() else {
-                    return;
-                };
-                let place: Vec<u64> = once(first.saturating_sub(1))
-                    .chain(callers.iter().copied())
-                    .collect();
+                let mut place = addresses.to_vec();
+                if let Some(first) = place.first_mut() {
+                    *first -= 1;
+                }
                 more.allocations = head.cpu_delta_ns;
                 more.allocated_bytes = head.cpu_ns;
                 self.sum_up(thread, (head.span_id, head.root_id), (&place, more));
@@ -247,7 +247,7 @@ impl Sampler {
 
     /// Where threads that nobody reported have their stacks; until then of each look only the place is kept.
     fn learn_stacks(&mut self, watched: &[Watched]) {
-        let mut maps = String::new();
+        let mut maps = None;
         for thread in watched {
             let slot = thread.slot();
             let Some(followed) = self.followed.get_mut(&thread.value) else {
@@ -263,10 +263,8 @@ impl Sampler {
                 continue;
             }
             followed.bounds_tries += 1;
-            if maps.is_empty() {
-                maps = bounds::read();
-            }
-            if let Some((low, high)) = bounds::stack_around(&maps, seen, block) {
+            let maps = maps.get_or_insert_with(bounds::mappings);
+            if let Some((low, high)) = bounds::stack_around(maps, seen, block) {
                 slot.low.store(low, Ordering::Relaxed);
                 slot.high.store(high, Ordering::Release);
             }
@@ -285,8 +283,9 @@ impl Sampler {
             .iter()
             .filter(|thread| !thread.has_ended)
             .filter_map(|thread| {
-                let seen_ns = thread.slot().cpu_seen_ns.load(Ordering::Relaxed);
-                Some(stack::thread_cpu_ns(thread.tid)?.saturating_sub(seen_ns))
+                let followed = self.followed.get(&thread.value);
+                let told_ns = followed.map_or(thread.cpu_from_ns, |of| of.cpu_told_ns);
+                Some(stack::thread_cpu_ns(thread.tid)?.saturating_sub(told_ns))
             })
             .sum();
         let used_ns = process_ns.saturating_sub(self.process_from_ns);
@@ -312,7 +311,8 @@ impl Sampler {
 
     fn hand_on(&mut self) -> Result<(), FlushError> {
         self.add_rest();
-        let now_unix_ns = self.clock.unix_ns();
+        // A clock that was set back is no reason for an end before the start.
+        let now_unix_ns = self.clock.unix_ns().max(self.since_unix_ns);
         let mut period = self.tally.take((self.since_unix_ns, now_unix_ns));
         period.cpu_period_ns = self.pace.cpu_period_ns;
         self.since_unix_ns = now_unix_ns;
@@ -346,11 +346,5 @@ impl Job for Sampler {
             Why::Stop if self.tally.is_empty() => Ok(()),
             _ => self.hand_on(),
         }
-    }
-}
-
-impl Drop for Sampler {
-    fn drop(&mut self) {
-        self.registry.close();
     }
 }

@@ -29,7 +29,9 @@ static SLOTS: [OnceLock<Slot>; THREADS_MAX] = [const { OnceLock::new() }; THREAD
 #[derive(Debug)]
 pub(super) struct Slot {
     /// Which use of the slot this is; a part of what signals carry.
-    pub(super) generation: AtomicUsize,
+    generation: AtomicUsize,
+    /// Handlers and others that write to it now.
+    holders: AtomicUsize,
     /// The address of the thread's own block, `pthread_self`; 0 for nobody, or [`UNKNOWN`].
     pub(super) owner: AtomicUsize,
     /// Where the thread's stack ends; nothing is read from it while `high` is 0.
@@ -40,8 +42,6 @@ pub(super) struct Slot {
     /// The active span and the local root of its trace.
     pub(super) span_id: AtomicU64,
     pub(super) root_id: AtomicU64,
-    /// The last local root that was sampled.
-    pub(super) sampled_root: AtomicU64,
     /// CPU time of the thread that samples speak for.
     pub(super) cpu_seen_ns: AtomicU64,
     /// Looks, those that found no room, and the time they all took.
@@ -61,16 +61,87 @@ pub(super) struct Endpoints {
     pub(super) of_roots: Vec<(u64, String)>,
 }
 
+/// Places that nobody has, and how many were ever given.
+static FREE: Mutex<Free> = Mutex::new(Free {
+    places: Vec::new(),
+    used: 0,
+});
+
+#[derive(Debug)]
+struct Free {
+    places: Vec<usize>,
+    used: usize,
+}
+
+/// Roots that were sampled not long ago, each where its number leads; a later one may have taken its place.
+static SAMPLED: [AtomicU64; SAMPLED_MAX] = [const { AtomicU64::new(0) }; SAMPLED_MAX];
+const SAMPLED_MAX: usize = 4_096;
+
+/// Ids are random, so any bits of one will do.
+fn sampled_at(root_id: u64) -> &'static AtomicU64 {
+    &SAMPLED[root_id as usize % SAMPLED_MAX]
+}
+
+/// A look found this local root. For the handler.
+pub(super) fn note_sampled(root_id: u64) {
+    if root_id != 0 {
+        sampled_at(root_id).store(root_id, Ordering::Relaxed);
+    }
+}
+
+/// A place for one more thread, if there is one.
+pub(super) fn claim() -> Option<usize> {
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    free.places.pop().or_else(|| {
+        let next = free.used;
+        free.used += usize::from(next < THREADS_MAX);
+        (next < THREADS_MAX).then_some(next)
+    })
+}
+
+/// The place may be another's. Only after [`Slot::take_back`], and where [`Slot::is_quiet`].
+pub(super) fn release(at: usize) {
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    free.places.push(at);
+}
+
 /// A slot by its place; made where it was never used.
 pub(super) fn slot(at: usize) -> &'static Slot {
     SLOTS[at].get_or_init(Slot::new)
 }
 
+/// A slot that its thread writes to: until this is dropped the slot is nobody else's.
+#[derive(Debug)]
+pub(super) struct Hold(&'static Slot);
+
 /// The slot that a signal means, if it is still in that use. Nothing is made: for the handler.
-pub(super) fn slot_of(value: usize) -> Option<&'static Slot> {
-    let slot = SLOTS.get(value % THREADS_MAX)?.get()?;
-    let generation = slot.generation.load(Ordering::Acquire);
-    (generation == value / THREADS_MAX).then_some(slot)
+pub(super) fn hold(value: usize) -> Option<Hold> {
+    let hold = Hold(SLOTS.get(value % THREADS_MAX)?.get()?);
+    // First it is held, then looked at; who takes it back changes it first and looks for holders then. So either
+    // sees the other.
+    hold.holders.fetch_add(1, Ordering::SeqCst);
+    let generation = hold.generation.load(Ordering::SeqCst);
+    (generation == value / THREADS_MAX).then_some(hold)
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holders.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl std::ops::Deref for Hold {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        self.0
+    }
+}
+
+/// Whether a slot is still in the use that this value tells of.
+pub(super) fn is_current(value: usize) -> bool {
+    let slot = SLOTS.get(value % THREADS_MAX).and_then(OnceLock::get);
+    slot.is_some_and(|slot| slot.generation.load(Ordering::Acquire) == value / THREADS_MAX)
 }
 
 /// What a signal carries.
@@ -82,13 +153,13 @@ impl Slot {
     fn new() -> Slot {
         Slot {
             generation: AtomicUsize::new(0),
+            holders: AtomicUsize::new(0),
             owner: AtomicUsize::new(0),
             low: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
             stack_seen: AtomicUsize::new(0),
             span_id: AtomicU64::new(0),
             root_id: AtomicU64::new(0),
-            sampled_root: AtomicU64::new(0),
             cpu_seen_ns: AtomicU64::new(0),
             looks: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -101,23 +172,41 @@ impl Slot {
 
     /// Makes the slot a thread's; what a signal to it has to carry from now on.
     pub(super) fn give(&self, at: usize, owner: usize, stack: (usize, usize)) -> usize {
-        for number in [&self.span_id, &self.root_id, &self.sampled_root] {
+        for number in [
+            &self.span_id,
+            &self.root_id,
+            &self.looks,
+            &self.lost,
+            &self.looks_ns,
+        ] {
             number.store(0, Ordering::Relaxed);
         }
+        self.ring.clear();
+        *self.lock() = Endpoints::default();
+        self.is_writing.store(false, Ordering::Relaxed);
         self.stack_seen.store(0, Ordering::Relaxed);
         self.low.store(stack.0, Ordering::Relaxed);
         self.high.store(stack.1, Ordering::Relaxed);
         self.owner.store(owner, Ordering::Release);
-        // Half of a word, so that the value fits where pointers are short.
-        let generation = self.generation.load(Ordering::Relaxed).wrapping_add(1) & 0x3f_ffff;
-        self.generation.store(generation, Ordering::Release);
-        value_of(at, generation)
+        value_of(at, self.next_generation())
     }
 
-    /// Signals that still come find nobody.
+    /// Signals that still come find another generation than theirs.
     pub(super) fn take_back(&self) {
+        self.next_generation();
         self.owner.store(0, Ordering::Release);
-        self.high.store(0, Ordering::Release);
+    }
+
+    /// Whether nobody writes to it any more, after it was taken back.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.holders.load(Ordering::SeqCst) == 0
+    }
+
+    /// Fewer than a word's bits, so that the value fits where pointers are short.
+    fn next_generation(&self) -> usize {
+        let next = self.generation.load(Ordering::Relaxed).wrapping_add(1) & 0x3f_ffff;
+        self.generation.store(next, Ordering::SeqCst);
+        next
     }
 
     /// Called by the thread itself. A signal in between finds no span, never half of another.
@@ -135,8 +224,8 @@ impl Slot {
         } else if endpoints.counts.len() < ENDPOINTS_MAX {
             endpoints.counts.insert(endpoint.to_string(), 1);
         }
-        let sampled = self.sampled_root.load(Ordering::Acquire) == root_id;
-        if sampled && endpoints.of_roots.len() < ROOTS_MAX {
+        let is_sampled = sampled_at(root_id).load(Ordering::Relaxed) == root_id;
+        if is_sampled && endpoints.of_roots.len() < ROOTS_MAX {
             endpoints.of_roots.push((root_id, endpoint.to_string()));
         }
     }
@@ -159,5 +248,100 @@ impl Slot {
         self.endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A place that no other test has.
+    fn place() -> (usize, &'static Slot) {
+        let at = claim().unwrap();
+        (at, slot(at))
+    }
+
+    #[test]
+    fn a_signal_of_an_earlier_use_finds_nothing() {
+        let (at, slot) = place();
+        let first = slot.give(at, 8, (1, 2));
+        assert!(is_current(first) && hold(first).is_some());
+        slot.take_back();
+        assert!(
+            !is_current(first) && hold(first).is_none(),
+            "it was taken back"
+        );
+        let second = slot.give(at, 9, (3, 4));
+        assert!(hold(first).is_none(), "it is another's");
+        assert_eq!(hold(second).unwrap().owner.load(Ordering::Relaxed), 9);
+        for value in [0, usize::MAX, second + 1, second ^ (1 << 20)] {
+            assert!(hold(value).is_none(), "{value}");
+        }
+        slot.take_back();
+        release(at);
+    }
+
+    #[test]
+    fn who_writes_keeps_a_slot_from_others() {
+        let (at, slot) = place();
+        let value = slot.give(at, 8, (1, 2));
+        let held = hold(value).unwrap();
+        slot.take_back();
+        assert!(!slot.is_quiet());
+        drop(held);
+        assert!(slot.is_quiet());
+        assert!(
+            hold(value).is_none() && slot.is_quiet(),
+            "who finds nothing holds nothing"
+        );
+        release(at);
+    }
+
+    #[test]
+    fn nothing_is_left_to_the_next_thread() {
+        let (at, slot) = place();
+        slot.give(at, 8, (1, 2));
+        assert!(slot.ring.push(&[1], &[2]));
+        slot.set_span(5, 6);
+        slot.count_endpoint(6, "GET /x");
+        slot.lost.store(3, Ordering::Relaxed);
+        slot.take_back();
+        slot.give(at, 9, (3, 4));
+        assert!(!slot.ring.pop(&mut Vec::new()));
+        let numbers = [&slot.span_id, &slot.root_id, &slot.lost];
+        assert!(
+            numbers
+                .iter()
+                .all(|number| number.load(Ordering::Relaxed) == 0)
+        );
+        assert!(slot.take_endpoints().counts.is_empty());
+        slot.take_back();
+        release(at);
+    }
+
+    #[test]
+    fn only_the_endpoint_of_a_root_that_was_sampled_is_kept() {
+        let (at, slot) = place();
+        slot.give(at, 8, (1, 2));
+        note_sampled(0x1234_5001);
+        note_sampled(0);
+        for (root, endpoint) in [
+            (0x1234_5001, "GET /x"),
+            (0x1234_5002, "GET /y"),
+            (0x9999_5001, "GET /x"),
+        ] {
+            slot.count_endpoint(root, endpoint);
+        }
+        let seen = slot.take_endpoints();
+        assert_eq!(seen.of_roots, [(0x1234_5001, "GET /x".to_string())]);
+        let mut counts: Vec<_> = seen.counts.into_iter().collect();
+        counts.sort();
+        assert_eq!(
+            counts,
+            [("GET /x".to_string(), 2), ("GET /y".to_string(), 1)]
+        );
+        assert!(slot.take_endpoints().counts.is_empty(), "told once");
+        slot.take_back();
+        release(at);
     }
 }

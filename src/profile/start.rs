@@ -1,10 +1,10 @@
 //! How a profiler begins.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::armed::Armed;
 use super::bounds;
 use super::counts::Counts;
 use super::figures::Figures;
@@ -17,7 +17,6 @@ use super::upload::{self, uploader};
 use super::{Error, Options};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::threads;
 use crate::worker::{self, Guard, Limits};
 
 /// Starts to sample. Threads that begin from now on are watched from their birth. The guards are to be stopped in
@@ -32,14 +31,8 @@ pub fn start(
 ) -> Result<(Profiler, Vec<Guard>), Error> {
     let pace = Pace::of(&options);
     let registry = Arc::new(Registry::new(pace.cpu_period_ns));
-    let watcher = Arc::new(registry.clone());
-    let watch = threads::watch(watcher).ok_or(Error::Running)?;
-    let installed = stack::install().map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::SignalTaken,
-        io::ErrorKind::Unsupported => Error::Unsupported,
-        _ => Error::Signal(error),
-    })?;
     tell_own_code();
+    let armed = Armed::new(registry.clone())?;
     let (counts, figures) = (Arc::new(Counts::default()), Arc::new(Figures::default()));
     let (hotspots, endpoints) = (options.hotspots, options.endpoints);
     let heap_every_bytes = options.heap_every_bytes;
@@ -61,8 +54,7 @@ pub fn start(
         clock: clock.clone(),
         pace,
         uploads_end_ns,
-        watch,
-        installed,
+        armed,
     });
     let limits = Limits {
         queue_items_max: 1,

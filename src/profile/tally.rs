@@ -96,7 +96,7 @@ impl Tally {
 
     /// Whether an upload would have nothing to say.
     pub(super) fn is_empty(&self) -> bool {
-        self.samples.is_empty() && self.endpoint_counts.is_empty()
+        self.samples.is_empty() && self.endpoint_counts.is_empty() && self.taken == 0
     }
 
     fn stack(&mut self, addresses: &[u64]) -> Option<u32> {

@@ -14,7 +14,7 @@ use addr2line::gimli::{
     UnwindSection, UnwindTableRow, X86_64,
 };
 
-use super::elf::{self, Elf};
+use super::elf::{self, Elf, Read};
 use super::maps::{Mapping, Maps};
 
 /// Rows of all libraries together, eight bytes each; glibc's own are some 20,000.
@@ -85,14 +85,13 @@ impl Unwind {
         let mut all = Unwind::default();
         for mapping in maps.list() {
             // The program's own code has frame pointers.
-            let Some(path) = maps.file_of(mapping).filter(|_| !maps.is_program(mapping)) else {
+            if maps.is_program(mapping) {
                 continue;
-            };
+            }
             let from = all.rows.len();
-            let read = File::open(path).and_then(|file| all.read(&file, mapping));
-            if read.is_err() || all.rows.len() > ROWS_MAX {
+            // Without its rows nobody knows how to leave it.
+            if all.read_from(maps, mapping).is_err() || all.rows.len() > ROWS_MAX {
                 all.rows.truncate(from);
-                continue;
             }
             // Where one function ends and the next begins, the next holds.
             all.rows[from..].sort_by_key(|row| (row.from, row.frame != 0));
@@ -121,9 +120,21 @@ impl Unwind {
             .map_or(Leave::Stop, |at| rows[at].leave())
     }
 
-    fn read(&mut self, file: &File, mapping: &Mapping) -> io::Result<()> {
-        let bias = Elf::read(file)?.bias(mapping.start, mapping.offset);
-        let section = elf::section(file, ".eh_frame")?;
+    fn read_from(&mut self, maps: &Maps, mapping: &Mapping) -> io::Result<()> {
+        if mapping.name == "[vdso]" {
+            // The kernel's own library is in no file; all of it is mapped.
+            let memory = File::open("/proc/self/mem")?;
+            let read = |into: &mut [u8], at: u64| memory.read_exact_at(into, mapping.start + at);
+            return self.read(&read, mapping);
+        }
+        let path = maps.file_of(mapping).ok_or(io::ErrorKind::NotFound)?;
+        let file = File::open(path)?;
+        self.read(&|into, at| file.read_exact_at(into, at), mapping)
+    }
+
+    fn read(&mut self, read: &Read<'_>, mapping: &Mapping) -> io::Result<()> {
+        let bias = Elf::read_with(read)?.bias(mapping.start, mapping.offset);
+        let section = elf::section(read, ".eh_frame")?;
         let (Some(bias), Some(section)) = (bias, section) else {
             return Err(io::ErrorKind::NotFound.into());
         };
@@ -131,7 +142,7 @@ impl Unwind {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut bytes = vec![0; section.bytes as usize];
-        file.read_exact_at(&mut bytes, section.offset)?;
+        read(&mut bytes, section.offset)?;
         let table = EhFrame::new(&bytes, LittleEndian);
         let bases = BaseAddresses::default().set_eh_frame(section.address);
         let start = mapping.start.wrapping_sub(bias);
@@ -155,7 +166,7 @@ impl Unwind {
             };
             let function = partial.parse(EhFrame::cie_from_offset)?;
             let (first, behind) = (function.initial_address(), function.end_address());
-            if first < start || behind > end || self.rows.len() > ROWS_MAX {
+            if first < start || behind > end || first >= behind || self.rows.len() > ROWS_MAX {
                 continue;
             }
             let from = self.rows.len();

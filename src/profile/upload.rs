@@ -140,19 +140,25 @@ impl Uploader {
     fn flush_all(&mut self, why: Why) -> Option<String> {
         let started_ns = self.clock.mono_ns();
         let end_ns = (why == Why::Stop).then(|| after(started_ns, STOP_BUDGET));
+        // What is left is for the last flush, which comes now and has a budget of its own.
+        if why == Why::Tick && started_ns >= self.end_ns.load(Ordering::Relaxed) {
+            return None;
+        }
         let is_due = |upload: &mut Upload| why != Why::Tick || upload.due_ns <= started_ns;
         let waited = self.waiting.take_if(is_due);
         let mut trouble = None;
         while let Some(period) = self.periods.pop_front() {
-            trouble = match self.make(*period, why) {
+            let outcome = match self.make(*period, why) {
                 Ok(upload) => self.send(upload, end_ns),
                 Err(error) => Some(format!("the profile could not be made: {error}")),
             };
-            self.told.set_last_error(trouble.clone());
+            self.told.set_last_error(outcome.clone());
+            trouble = trouble.or(outcome);
         }
         if let Some(upload) = waited {
-            trouble = self.send(upload, end_ns);
-            self.told.set_last_error(trouble.clone());
+            let outcome = self.send(upload, end_ns);
+            self.told.set_last_error(outcome.clone());
+            trouble = trouble.or(outcome);
         }
         if why == Why::Stop
             && let Some(upload) = self.waiting.take()

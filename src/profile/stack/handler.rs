@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::clocks::{mono_ns, own_cpu_ns};
 use super::walk::{Bounds, Registers, walk};
 use crate::profile::record::{CPU, Head, WALL};
-use crate::profile::slot::{Slot, UNKNOWN, slot_of};
+use crate::profile::slot::{Slot, UNKNOWN, hold, note_sampled};
 use crate::profile::unwind::libraries;
 
 static CODE_LOW: AtomicUsize = AtomicUsize::new(0);
@@ -17,6 +17,14 @@ static CODE_HIGH: AtomicUsize = AtomicUsize::new(0);
 pub(in crate::profile) fn set_own_code(low: usize, high: usize) {
     CODE_LOW.store(low, Ordering::Relaxed);
     CODE_HIGH.store(high, Ordering::Relaxed);
+}
+
+/// Where this program's own code is, if anybody told.
+pub(super) fn own_code() -> (usize, usize) {
+    (
+        CODE_LOW.load(Ordering::Relaxed),
+        CODE_HIGH.load(Ordering::Relaxed),
+    )
 }
 
 /// For `sigaction`. Its own signal is blocked while it runs, so there is one at a time a thread.
@@ -40,9 +48,9 @@ pub(super) extern "C" fn on_signal(
             } else {
                 WALL
             };
-            if let Some(slot) = slot_of(value).filter(|slot| is_ours(slot)) {
+            if let Some(slot) = hold(value).filter(|slot| is_ours(slot)) {
                 let context = &*context.cast::<libc::ucontext_t>();
-                look(slot, kind, registers(context));
+                look(&slot, kind, registers(context));
             }
         }
     }
@@ -82,10 +90,7 @@ unsafe fn look(slot: &Slot, kind: u64, registers: Registers) {
     let bounds = Bounds {
         low: slot.low.load(Ordering::Relaxed),
         high: slot.high.load(Ordering::Acquire),
-        code: (
-            CODE_LOW.load(Ordering::Relaxed),
-            CODE_HIGH.load(Ordering::Relaxed),
-        ),
+        code: own_code(),
         libraries: libraries(),
     };
     // SAFETY: the bounds of a slot are those of its owner's stack; its owner is this thread.
@@ -111,9 +116,7 @@ unsafe fn look(slot: &Slot, kind: u64, registers: Registers) {
         if kind == CPU {
             slot.cpu_seen_ns.store(cpu_ns, Ordering::Relaxed);
         }
-        if root_id != 0 {
-            slot.sampled_root.store(root_id, Ordering::Release);
-        }
+        note_sampled(root_id);
     }
     let took_ns = mono_ns().saturating_sub(start_ns);
     slot.looks_ns.fetch_add(took_ns, Ordering::Relaxed);

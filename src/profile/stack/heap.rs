@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::sample;
-use crate::profile::registry::own_slot;
+use crate::profile::registry::own_hold;
 
 /// Bytes that a thread allocates from one sample to the next; 0 while nobody asks.
 static EVERY_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -109,10 +109,10 @@ fn count(bytes: usize, every: usize) {
         so_far.bytes = so_far.bytes.saturating_add(bytes);
         let is_due = so_far.bytes >= so_far.next;
         if is_due {
-            if let Some(slot) = own_slot()
-                && so_far.next != 0
+            if so_far.next != 0
+                && let Some(slot) = own_hold()
             {
-                sample(slot, bytes, so_far.bytes);
+                sample(&slot, bytes, so_far.bytes);
             }
             so_far = Since {
                 bytes: 0,

@@ -20,17 +20,16 @@ pub(in crate::profile) struct Installed {
 /// # Errors
 /// `AlreadyExists` where the signal has a handler: another profiler's.
 pub(in crate::profile) fn install() -> io::Result<Installed> {
+    // Another's handler is not to miss a signal, so it is asked for first.
+    if ![libc::SIG_DFL, libc::SIG_IGN].contains(&swap(None)?.sa_sigaction) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
     let mut action = empty();
     action.sa_sigaction = on_signal as *const () as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-    let before = swap(Some(&action))?;
-    match before.sa_sigaction {
-        libc::SIG_DFL | libc::SIG_IGN => Ok(Installed { before }),
-        _ => {
-            swap(Some(&before))?;
-            Err(io::ErrorKind::AlreadyExists.into())
-        }
-    }
+    Ok(Installed {
+        before: swap(Some(&action))?,
+    })
 }
 
 impl Drop for Installed {

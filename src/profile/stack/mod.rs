@@ -4,7 +4,9 @@
 //! - In the handler nothing allocates, locks, unwinds or waits, and `errno` is as it was.
 //! - Memory is read from the interrupted thread's own stack alone, between where it stands and where its
 //!   stack is known to end.
-//! - A signal that somebody else sends, with whatever value, does nothing.
+//! - A signal that somebody else sends does nothing, or has a thread looked at once more where its value was guessed.
+//! - What a slot holds is written by the thread that the slot is given to, and it is given to another only when
+//!   nobody writes to it any more.
 //!
 //! For Linux on x86-64: elsewhere every call says that there is none. What is relied on: `timer_create(2)`
 //! with `SIGEV_THREAD_ID`, the clock ids of threads (`include/linux/posix-timers.h`), `rt_tgsigqueueinfo(2)`, the

@@ -62,14 +62,51 @@ pub(super) unsafe fn walk(registers: Registers, bounds: Bounds<'_>) -> Walk {
         depth: 0,
     };
     found.add(registers.pc);
-    if registers.stack < bounds.low || registers.stack >= bounds.high {
+    if registers.stack >= bounds.low && registers.stack < bounds.high {
+        // SAFETY: as this function's.
+        unsafe { follow(&mut found, registers, bounds, true) };
+    }
+    found
+}
+
+/// As [`walk`], for a function that asks itself: from its caller on.
+///
+/// # Safety
+/// As [`walk`]'s; `frame` is the frame of a function that has not returned.
+pub(super) unsafe fn walk_callers(frame: usize, bounds: Bounds<'_>) -> Walk {
+    let mut found = Walk {
+        addresses: [0; DEPTH_MAX],
+        depth: 0,
+    };
+    if frame < bounds.low || frame.saturating_add(2 * WORD) > bounds.high {
         return found;
     }
-    let mut at = registers;
+    // SAFETY: both words of a frame that is inside the stack, and in use.
+    let (next, back) = unsafe { (word(frame), word(frame + WORD)) };
+    found.add(back);
+    let caller = Registers {
+        pc: back,
+        frame: next,
+        stack: frame + 2 * WORD,
+    };
+    // SAFETY: as this function's.
+    unsafe { follow(&mut found, caller, bounds, false) };
+    found
+}
+
+/// Adds the callers of a frame whose address was added last.
+///
+/// # Safety
+/// As [`walk`]'s, with a stack pointer that lies inside the stack or above it.
+unsafe fn follow(
+    found: &mut Walk,
+    mut at: Registers,
+    bounds: Bounds<'_>,
+    mut is_interrupted: bool,
+) {
     while found.depth < DEPTH_MAX {
-        let is_first = found.depth == 1;
-        // SAFETY: as this function's; `at.stack` only grows.
-        let Some(caller) = (unsafe { caller(at, bounds, is_first) }) else {
+        // SAFETY: as this function's; the stack pointer only grows.
+        let Some(caller) = (unsafe { caller(at, bounds, is_interrupted) }) else {
             break;
         };
         if caller.pc == 0 || caller.stack <= at.stack {
@@ -77,15 +114,15 @@ pub(super) unsafe fn walk(registers: Registers, bounds: Bounds<'_>) -> Walk {
         }
         found.add(caller.pc);
         at = caller;
+        is_interrupted = false;
     }
-    found
 }
 
 /// The registers with which a frame's caller goes on.
 ///
 /// # Safety
 /// As [`walk`]'s, with a stack pointer that lies inside the stack or above it.
-unsafe fn caller(at: Registers, bounds: Bounds<'_>, is_first: bool) -> Option<Registers> {
+unsafe fn caller(at: Registers, bounds: Bounds<'_>, is_interrupted: bool) -> Option<Registers> {
     let inside = |place: usize| {
         place.is_multiple_of(WORD)
             && place >= at.stack
@@ -94,7 +131,7 @@ unsafe fn caller(at: Registers, bounds: Bounds<'_>, is_first: bool) -> Option<Re
     // SAFETY: aligned, and inside the stack above the stack pointer, which is mapped while its thread lives.
     let word = |place: usize| inside(place).then(|| unsafe { word(place) });
     // A return address may be the first behind its function.
-    let looked_up = at.pc.wrapping_sub(usize::from(!is_first));
+    let looked_up = at.pc.wrapping_sub(usize::from(!is_interrupted));
     let leave = bounds.libraries.map_or(Leave::Elsewhere, |libraries| {
         libraries.leave(looked_up as u64)
     });
@@ -116,9 +153,11 @@ unsafe fn caller(at: Registers, bounds: Bounds<'_>, is_first: bool) -> Option<Re
                 stack,
             })
         }
+        // Of other code nobody knows what it does with `rbp`.
+        Leave::Elsewhere if looked_up < bounds.code.0 || looked_up >= bounds.code.1 => None,
         Leave::Elsewhere => {
             // SAFETY: the code is readable, as this function's caller has said.
-            let unframed = is_first
+            let unframed = is_interrupted
                 .then(|| unsafe { unframed(at.pc, bounds.code) })
                 .flatten();
             if let Some(offset) = unframed {
@@ -172,7 +211,7 @@ unsafe fn word(at: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// A stack made by hand: `words[0]` lies lowest. Frames are given as places in it.
+    /// A stack made by hand: `words[0]` lies lowest. Addresses of code are told from where the code begins.
     struct Made {
         words: Vec<usize>,
         code: Vec<u8>,
@@ -182,7 +221,7 @@ mod tests {
         fn new(words: usize) -> Made {
             Made {
                 words: vec![0; words],
-                code: vec![0x90; 16],
+                code: vec![0x90; 4_096],
             }
         }
 
@@ -190,34 +229,42 @@ mod tests {
             self.words.as_ptr().expose_provenance() + place * WORD
         }
 
+        fn code_at(&self, offset: usize) -> usize {
+            self.code.as_ptr().expose_provenance() + offset
+        }
+
         /// A frame whose caller's is at `next` and goes on at `back`.
         fn frame(mut self, place: usize, next: usize, back: usize) -> Made {
             self.words[place] = self.at(next);
-            self.words[place + 1] = back;
+            self.words[place + 1] = self.code_at(back);
             self
         }
 
-        fn walk(&self, frame: usize, pc: usize) -> Vec<u64> {
-            let code = self.code.as_ptr().expose_provenance();
+        fn bounds(&self) -> Bounds<'static> {
+            Bounds {
+                low: self.at(0),
+                high: self.at(self.words.len()),
+                code: (self.code_at(0), self.code_at(self.code.len())),
+                libraries: None,
+            }
+        }
+
+        fn walk(&self, (pc, frame): (usize, usize), bounds: Bounds<'_>) -> Vec<usize> {
             let registers = Registers {
-                pc: if pc == 0 { code } else { pc },
+                pc: self.code_at(pc),
                 frame,
                 stack: self.at(1),
             };
-            let bounds = Bounds {
-                low: self.at(0),
-                high: self.at(self.words.len()),
-                code: (code, code + self.code.len()),
-                libraries: None,
-            };
-            // SAFETY: the bounds are those of the words, the code is mapped; no signal is needed for that.
-            unsafe { walk(registers, bounds) }.addresses().to_vec()
+            // SAFETY: the bounds are those of the words or narrower, the code is mapped; no signal is needed for that.
+            let found = unsafe { walk(registers, bounds) };
+            let offset = |address: &u64| (*address as usize).wrapping_sub(self.code_at(0));
+            found.addresses().iter().map(offset).collect()
         }
     }
 
     #[track_caller]
-    fn check(rule: &str, made: &Made, frame: usize, expected: &[u64]) {
-        assert_eq!(made.walk(frame, 7), expected, "{rule}");
+    fn check(rule: &str, made: &Made, frame: usize, expected: &[usize]) {
+        assert_eq!(made.walk((7, frame), made.bounds()), expected, "{rule}");
     }
 
     #[test]
@@ -250,31 +297,29 @@ mod tests {
         check("never in a circle", &same, same.at(6), &[7, 70]);
         let out = Made::new(16).frame(2, 16, 70);
         check("not out of the stack", &out, out.at(2), &[7, 70]);
+        let other = Made::new(16).frame(2, 6, 5_000).frame(6, 0, 71);
+        check("code of others ends it", &other, other.at(2), &[7, 5_000]);
+        assert_eq!(
+            other.walk((5_000, other.at(2)), other.bounds()),
+            [5_000],
+            "it stands in such"
+        );
     }
 
     #[test]
     fn a_stack_pointer_elsewhere_is_not_followed() {
         let made = Made::new(16).frame(2, 6, 70);
-        let code = (0, 0);
         for (rule, low, high) in [
             ("above the stack", made.at(0), made.at(1)),
             ("below the stack", made.at(2), made.at(16)),
             ("a stack that is not known", 0, 0),
         ] {
-            let registers = Registers {
-                pc: 7,
-                frame: made.at(2),
-                stack: made.at(1),
-            };
             let bounds = Bounds {
                 low,
                 high,
-                code,
-                libraries: None,
+                ..made.bounds()
             };
-            // SAFETY: as in `Made::walk`, or nothing is read at all, which is the rule.
-            let found = unsafe { walk(registers, bounds) };
-            assert_eq!(found.addresses(), [7], "{rule}");
+            assert_eq!(made.walk((7, made.at(2)), bounds), [7], "{rule}");
         }
     }
 
@@ -284,89 +329,79 @@ mod tests {
         for place in (2..2 * DEPTH_MAX + 30).step_by(2) {
             made = made.frame(place, place + 2, place);
         }
-        let found = made.walk(made.at(2), 7);
+        let found = made.walk((7, made.at(2)), made.bounds());
         assert_eq!(found.len(), DEPTH_MAX);
-        assert_eq!(found[DEPTH_MAX - 1], 2 * (DEPTH_MAX as u64 - 1));
+        assert_eq!(found[DEPTH_MAX - 1], 2 * (DEPTH_MAX - 1));
     }
 
     #[test]
     fn the_caller_is_found_before_a_frame_is_made_and_after_it_is_gone() {
         let with = |bytes: &[u8]| {
             let mut made = Made::new(16).frame(6, 0, 71);
-            (made.words[1], made.words[2]) = (40, 41);
+            (made.words[1], made.words[2]) = (made.code_at(40), made.code_at(41));
             made.code[..bytes.len()].copy_from_slice(bytes);
-            made.walk(made.at(6), 0)[1..].to_vec()
+            made.walk((0, made.at(6)), made.bounds())[1..].to_vec()
         };
         assert_eq!(with(&[0x55]), [40, 71], "push rbp");
         assert_eq!(with(&[0x48, 0x89, 0xe5]), [41, 71], "mov rbp, rsp");
         assert_eq!(with(&[0xc3]), [40, 71], "ret");
         assert_eq!(with(&[0x48, 0x89, 0xe6]), [71], "another mov");
-        let mut elsewhere = Made::new(16).frame(6, 0, 71);
-        elsewhere.words[1] = 40;
-        check(
-            "code that is not ours",
-            &elsewhere,
-            elsewhere.at(6),
-            &[7, 71],
-        );
     }
 
     #[test]
     fn a_librarys_function_is_left_by_its_table() {
         // Word 1 is where the stack pointer is; the library's function has its frame up to word 4.
         let mut made = Made::new(16).frame(8, 0, 71);
-        (made.words[3], made.words[4]) = (made.at(8), 70);
+        (made.words[3], made.words[4]) = (made.at(8), made.code_at(70));
         let with = |pc: usize, rows: &[(u32, i16, i16)]| {
-            let libraries = Unwind::made(5_000, 6_000, rows);
-            let registers = Registers {
-                pc,
-                frame: made.at(8),
-                stack: made.at(1),
-            };
+            let (start, end) = (made.code_at(5_000) as u64, made.code_at(6_000) as u64);
+            let libraries = Unwind::made(start, end, rows);
             let bounds = Bounds {
-                low: made.at(0),
-                high: made.at(16),
-                code: (0, 0),
                 libraries: Some(&libraries),
+                ..made.bounds()
             };
-            // SAFETY: as in `Made::walk`.
-            unsafe { walk(registers, bounds) }.addresses().to_vec()
+            made.walk((pc, made.at(8)), bounds)
         };
         let (by_rsp, by_rbp) = (32 | 1, 16 | 2);
-        assert_eq!(
-            with(5_000, &[(0, by_rsp, 0)]),
-            [5_000, 70, 71],
-            "rbp is the caller's"
-        );
-        let mut clobbered = with(5_000, &[(0, by_rsp, -16)]);
-        assert_eq!(clobbered, [5_000, 70, 71], "rbp was saved");
-        clobbered = with(5_000, &[(0, by_rsp, -24)]);
-        assert_eq!(clobbered, [5_000, 70], "what was saved is no frame");
-        assert_eq!(
-            with(5_000, &[(0, 0, 0)]),
-            [5_000],
-            "nobody knows the caller"
-        );
-        assert_eq!(
-            with(5_000, &[(0, 1_024 | 1, 0)]),
-            [5_000],
-            "a frame out of the stack"
-        );
-        assert_eq!(
-            with(5_000, &[(0, -64 | 1, 0)]),
-            [5_000],
-            "a frame below the stack pointer"
-        );
-        assert_eq!(
-            with(5_000, &[(0, 1, 0)]),
-            [5_000],
-            "a frame that does not grow"
-        );
-        assert_eq!(with(5_000, &[(0, by_rbp, 0)])[..2], [5_000, 71], "by rbp");
+        let in_library = [
+            ("rbp is the caller's", (by_rsp, 0), &[5_000, 70, 71][..]),
+            ("rbp was saved", (by_rsp, -16), &[5_000, 70, 71]),
+            ("what was saved is no frame", (by_rsp, -24), &[5_000, 70]),
+            ("nobody knows the caller", (0, 0), &[5_000]),
+            ("a frame out of the stack", (1_024 | 1, 0), &[5_000]),
+            ("a frame below the stack pointer", (-64 | 1, 0), &[5_000]),
+            ("a frame that does not grow", (1, 0), &[5_000]),
+            ("by rbp", (by_rbp, 0), &[5_000, 71]),
+        ];
+        for (rule, (frame, saved), expected) in in_library {
+            assert_eq!(with(5_000, &[(0, frame, saved)]), expected, "{rule}");
+        }
         assert_eq!(
             with(7, &[(0, by_rsp, 0)]),
             [7, 71],
-            "elsewhere by frame pointers"
+            "our own by frame pointers"
         );
+    }
+
+    #[test]
+    fn who_asks_itself_is_told_of_its_callers() {
+        let made = Made::new(16).frame(2, 6, 70).frame(6, 0, 71);
+        let callers = |frame: usize| {
+            // SAFETY: as in `Made::walk`.
+            let found = unsafe { walk_callers(frame, made.bounds()) };
+            let offset = |address: &u64| *address as usize - made.code_at(0);
+            found.addresses().iter().map(offset).collect::<Vec<_>>()
+        };
+        assert_eq!(callers(made.at(2)), [70, 71]);
+        assert_eq!(callers(made.at(6)), [71]);
+        for frame in [
+            0,
+            made.at(0) - WORD,
+            made.at(15),
+            made.at(16),
+            usize::MAX - 7,
+        ] {
+            assert_eq!(callers(frame), [0; 0], "a frame that is not in the stack");
+        }
     }
 }
