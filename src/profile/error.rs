@@ -4,6 +4,21 @@ use std::fmt;
 use std::io;
 
 /// Why there is no profiler.
+///
+/// ```
+/// # #[cfg(all(target_os = "linux", target_arch = "x86_64"))] {
+/// use std::sync::Arc;
+/// use testapi::clock::Clock;
+/// use testapi::identity::Identity;
+/// use testapi::profile::{self, Error, Options};
+///
+/// // Somebody in this process handles SIGPROF already.
+/// signal_hook::flag::register(27, Arc::default())?;
+/// let refused = profile::start(Options::default(), &Identity::of_process("shop"), Clock::system());
+/// assert!(matches!(refused, Err(Error::SignalTaken)));
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

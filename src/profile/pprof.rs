@@ -12,7 +12,7 @@ use super::period::{Period, Sample};
 use super::protobuf::{bytes, message, number, packed};
 
 /// What stands in the place of a stack where CPU time was used of which no sample could be taken.
-pub(super) const NOT_SAMPLED: &str = "[not sampled: threads too short-lived]";
+pub(super) const NOT_SAMPLED: &str = "[not sampled]";
 
 /// Fields of `Profile`.
 mod field {
@@ -561,8 +561,8 @@ mod tests {
         "location 1 in 1 0x1011 i|_i|a.rs:3 < o|_o|a.rs:9",
         "location 2 in 2 0x9001 x+0x1|x+0x1|:0",
         "location 3 in 1 0x1020 o|_o|a.rs:12",
-        "location 4 in 0 0x0 [not sampled: threads too short-lived]|\
-            [not sampled: threads too short-lived]|:0",
+        "location 4 in 0 0x0 [not sampled]|\
+            [not sampled]|:0",
         "1700000000000000000 for 60000000000, each 10101010 cpu-time/nanoseconds",
     ];
 

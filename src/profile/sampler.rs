@@ -13,9 +13,10 @@ use super::pace::Pace;
 use super::period::Period;
 use super::record::{CPU, HEAP, Head, WALL};
 use super::registry::{Registry, Watched};
-use super::slot::UNKNOWN;
+use super::slot::{THREADS_MAX, UNKNOWN};
 use super::stack;
 use super::tally::{More, Place, Tally};
+use super::told::Told;
 use super::turns::{Found, Standing, Turns};
 use super::unwind;
 use crate::clock::Clock;
@@ -23,6 +24,13 @@ use crate::worker::{Fill, FlushError, Handle, Job, Why};
 
 /// How often threads that nobody reported are looked for, and endpoints are gathered.
 const SURVEY_NS: u64 = 250_000_000;
+/// A place of which nothing is known.
+const NOWHERE: Place<'_> = Place {
+    thread: 0,
+    addresses: &[],
+    span_id: 0,
+    root_id: 0,
+};
 /// At the stop, time for an upload that is under way.
 const UPLOAD_GRACE_NS: u64 = 300_000_000;
 /// Looks for the stack of a thread that nobody reported, before it is given up.
@@ -33,6 +41,8 @@ pub(super) struct Sampler {
     registry: Arc<Registry>,
     counts: Arc<Counts>,
     figures: Arc<Figures>,
+    told: Arc<Told>,
+    is_refusal_told: bool,
     uploads: Handle<Box<Period>>,
     clock: Clock,
     pace: Pace,
@@ -65,6 +75,7 @@ pub(super) struct Start {
     pub(super) registry: Arc<Registry>,
     pub(super) counts: Arc<Counts>,
     pub(super) figures: Arc<Figures>,
+    pub(super) told: Arc<Told>,
     pub(super) uploads: Handle<Box<Period>>,
     pub(super) clock: Clock,
     pub(super) pace: Pace,
@@ -80,6 +91,8 @@ impl Sampler {
             registry: start.registry,
             counts: start.counts,
             figures: start.figures,
+            told: start.told,
+            is_refusal_told: false,
             uploads: start.uploads,
             pace: start.pace,
             uploads_end_ns: start.uploads_end_ns,
@@ -106,6 +119,7 @@ impl Sampler {
         if is_survey {
             self.survey_at_ns = self.now_ns + SURVEY_NS;
             self.registry.find_others();
+            self.tell_refused();
         }
         let is_turn = self.pace.wall_period_ns > 0 && self.now_ns >= self.wall_at_ns;
         if is_turn {
@@ -132,6 +146,16 @@ impl Sampler {
             self.figures
                 .threads
                 .store(watched.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn tell_refused(&mut self) {
+        let refused = self.registry.refused();
+        if refused > 0 && !std::mem::replace(&mut self.is_refusal_told, true) {
+            self.told.push_notice(format!(
+                "{refused} threads could not be watched: at most {THREADS_MAX} are, and each takes a timer \
+                 (ulimit -i); their CPU time is not sampled"
+            ));
         }
     }
 
@@ -271,23 +295,47 @@ impl Sampler {
         }
     }
 
+    /// CPU time of each living thread that its next sample would tell of.
+    fn to_come(&self) -> Vec<(Watched, u64)> {
+        let watched = self.registry.watched().into_iter();
+        let living = watched.filter(|thread| !thread.has_ended);
+        let to_come_ns = |thread: &Watched| {
+            let followed = self.followed.get(&thread.value);
+            let told_ns = followed.map_or(thread.cpu_from_ns, |of| of.cpu_told_ns);
+            Some(stack::thread_cpu_ns(thread.tid)?.saturating_sub(told_ns))
+        };
+        living
+            .filter_map(|thread| to_come_ns(&thread).map(|ns| (thread, ns)))
+            .collect()
+    }
+
+    /// At the stop no sample comes any more: what each thread has used since its last stands by itself.
+    fn add_last(&mut self) {
+        for (thread, cpu_ns) in self.to_come() {
+            let place = Place {
+                thread: self.tally.thread(thread.value, thread.tid, &thread.name),
+                ..NOWHERE
+            };
+            let more = More {
+                cpu_ns,
+                ..More::default()
+            };
+            if cpu_ns > 0 && self.tally.add(place, more) {
+                self.told_ns += cpu_ns;
+            }
+            if let Some(followed) = self.followed.get_mut(&thread.value) {
+                followed.cpu_told_ns += cpu_ns;
+            }
+        }
+    }
+
     /// CPU time of the process that no sample speaks for, and that no living thread will yet tell of: threads
     /// that came and went between two surveys, and those that could not be watched.
     fn add_rest(&mut self) {
         let Some(process_ns) = stack::process_cpu_ns() else {
             return;
         };
-        let to_come_ns: u64 = self
-            .registry
-            .watched()
-            .iter()
-            .filter(|thread| !thread.has_ended)
-            .filter_map(|thread| {
-                let followed = self.followed.get(&thread.value);
-                let told_ns = followed.map_or(thread.cpu_from_ns, |of| of.cpu_told_ns);
-                Some(stack::thread_cpu_ns(thread.tid)?.saturating_sub(told_ns))
-            })
-            .sum();
+        let to_come_ns: u64 = self.to_come().iter().map(|(_, ns)| ns).sum();
         let used_ns = process_ns.saturating_sub(self.process_from_ns);
         let rest_ns = used_ns.saturating_sub(self.told_ns + to_come_ns);
         if rest_ns == 0 {
@@ -295,9 +343,7 @@ impl Sampler {
         }
         let place = Place {
             thread: self.tally.thread(0, 0, "other threads"),
-            addresses: &[],
-            span_id: 0,
-            root_id: 0,
+            ..NOWHERE
         };
         let more = More {
             cpu_samples: rest_ns / self.pace.cpu_period_ns,
@@ -337,6 +383,8 @@ impl Job for Sampler {
             stack::sample_heap_every(0);
             let end_ns = self.clock.mono_ns() + UPLOAD_GRACE_NS;
             self.uploads_end_ns.store(end_ns, Ordering::Relaxed);
+            self.look(true);
+            self.add_last();
             self.registry.close();
         }
         let is_due = self.clock.mono_ns() >= self.upload_at_ns;

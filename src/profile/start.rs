@@ -50,6 +50,7 @@ pub fn start(
         registry: registry.clone(),
         counts: counts.clone(),
         figures: figures.clone(),
+        told: told.clone(),
         uploads: uploads.clone(),
         clock: clock.clone(),
         pace,

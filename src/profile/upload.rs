@@ -67,6 +67,7 @@ pub(super) struct Uploader {
     seq: u64,
     files_failed: u64,
     is_unsupported_told: bool,
+    is_nameless_told: bool,
 }
 
 /// One profile, ready to go.
@@ -110,6 +111,7 @@ pub(super) fn uploader(
         seq: 0,
         files_failed: 0,
         is_unsupported_told: false,
+        is_nameless_told: false,
     }
 }
 
@@ -141,7 +143,8 @@ impl Uploader {
         let started_ns = self.clock.mono_ns();
         let end_ns = (why == Why::Stop).then(|| after(started_ns, STOP_BUDGET));
         // What is left is for the last flush, which comes now and has a budget of its own.
-        if why == Why::Tick && started_ns >= self.end_ns.load(Ordering::Relaxed) {
+        if matches!(why, Why::Tick | Why::Full) && started_ns >= self.end_ns.load(Ordering::Relaxed)
+        {
             return None;
         }
         let is_due = |upload: &mut Upload| why != Why::Tick || upload.due_ns <= started_ns;
@@ -182,6 +185,12 @@ impl Uploader {
         let deadline_ns = || deadline_ns.min(end_ns.load(Ordering::Relaxed));
         let named = self.symbols.name(&period, &deadline_ns)?;
         (self.give_back)();
+        if named.work.files_failed > 0 && !std::mem::replace(&mut self.is_nameless_told, true) {
+            self.told.push_notice(format!(
+                "names cannot be found: {} of the files behind this program's code cannot be read",
+                named.work.files_failed
+            ));
+        }
         let labels = Labels {
             hotspots: self.options.hotspots,
             endpoints: self.options.endpoints,
@@ -372,7 +381,7 @@ impl Job for Uploader {
             drop(Owed::new(&self.counts, oldest.taken));
         }
         self.periods.push_back(period);
-        Fill::Room
+        Fill::Full
     }
 
     fn flush(&mut self, why: Why) -> Result<(), FlushError> {

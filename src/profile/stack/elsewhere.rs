@@ -45,4 +45,6 @@ pub(in crate::profile) fn thread_cpu_ns(_: u64) -> Option<u64> {
     None
 }
 
-pub(super) fn sample(_: &Slot, _: usize, _: usize) {}
+pub(super) fn sample(_: &Slot, _: usize, _: usize) -> bool {
+    true
+}

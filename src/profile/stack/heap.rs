@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::sample;
 use crate::profile::registry::own_hold;
+use crate::profile::slot::Hold;
 
 /// Bytes that a thread allocates from one sample to the next; 0 while nobody asks.
 static EVERY_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -109,14 +110,13 @@ fn count(bytes: usize, every: usize) {
         so_far.bytes = so_far.bytes.saturating_add(bytes);
         let is_due = so_far.bytes >= so_far.next;
         if is_due {
-            if so_far.next != 0
-                && let Some(slot) = own_hold()
-            {
-                sample(&slot, bytes, so_far.bytes);
-            }
+            let sampled = |slot: Hold| sample(&slot, bytes, so_far.bytes);
+            // What found no room is told by the next; what nobody watches, by nobody.
+            let is_lost = so_far.next != 0 && own_hold().is_some_and(|slot| !sampled(slot));
+            let kept = if is_lost { so_far.bytes } else { 0 };
             so_far = Since {
-                bytes: 0,
-                next: some(every, so_far.bytes),
+                bytes: kept,
+                next: kept.saturating_add(some(every, so_far.bytes)),
             };
         }
         since.set(so_far);

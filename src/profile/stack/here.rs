@@ -12,9 +12,9 @@ use crate::profile::record::{HEAP, Head};
 use crate::profile::slot::{Slot, note_sampled};
 use crate::profile::unwind::libraries;
 
-/// Tells of the place that allocates now. A look that interrupts this is turned away.
+/// Tells of the place that allocates now; false where there is no room. A look that interrupts this is turned away.
 #[inline(never)]
-pub(super) fn sample(slot: &Slot, bytes: usize, since: usize) {
+pub(super) fn sample(slot: &Slot, bytes: usize, since: usize) -> bool {
     let frame: usize;
     // SAFETY: reads a register and touches nothing.
     unsafe {
@@ -43,10 +43,12 @@ pub(super) fn sample(slot: &Slot, bytes: usize, since: usize) {
     };
     // The first is in what counts for the allocator.
     let addresses = found.addresses().get(1..).unwrap_or(&[]);
-    match slot.ring.push(&head.words(), addresses) {
+    let has_room = slot.ring.push(&head.words(), addresses);
+    match has_room {
         true => note_sampled(head.root_id),
         false => drop(slot.lost.fetch_add(1, Ordering::Relaxed)),
     }
     compiler_fence(Ordering::SeqCst);
     slot.is_writing.store(false, Ordering::Relaxed);
+    has_room
 }
