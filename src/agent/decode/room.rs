@@ -25,11 +25,12 @@ impl Room {
         }
     }
 
-    /// Twice what it holds where that fits, else all that is left.
+    /// Lists grow to twice what they hold, or by half of what is left: none takes the room of all others.
     pub(super) fn push<T>(&mut self, list: &mut Vec<T>, item: T) -> Result<(), PprofError> {
         if list.len() == list.capacity() {
-            let more = list.capacity().max(FIRST).min(self.left / size_of::<T>());
-            self.take(more.max(1) * size_of::<T>())?;
+            let half = self.left / 2 / size_of::<T>();
+            let more = list.capacity().max(FIRST).min(half).max(1);
+            self.take(more * size_of::<T>())?;
             list.reserve_exact(more);
         }
         list.push(item);
@@ -39,7 +40,7 @@ impl Room {
     pub(super) fn push_str(&mut self, all: &mut String, text: &str) -> Result<(), PprofError> {
         let free = all.capacity() - all.len();
         if text.len() > free {
-            let more = all.capacity().min(self.left).max(text.len() - free);
+            let more = all.capacity().min(self.left / 2).max(text.len() - free);
             self.take(more)?;
             all.reserve_exact(free + more);
         }
@@ -98,7 +99,7 @@ mod tests {
         let mut wide: Vec<[u8; 30]> = Vec::new();
         check("30 bytes", |room| room.push(&mut wide, [0; 30]), (2, 20));
         let mut text = String::new();
-        check("a text", |room| room.push_str(&mut text, "abc"), (26, 0));
+        check("a text", |room| room.push_str(&mut text, "abc"), (26, 2));
         assert!(text.capacity() <= 80);
         let mut empty = String::new();
         let long = "a".repeat(81);
