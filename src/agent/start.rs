@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::api;
@@ -146,6 +146,7 @@ fn finish(
         queue: queue.clone(),
         addresses: addresses.clone(),
         default_env: options.default_env.clone(),
+        decoding: Mutex::default(),
     };
     let receiver = server::start(
         &server::Options {

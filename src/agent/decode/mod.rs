@@ -35,6 +35,7 @@ mod pprof;
 mod pprof_tables;
 mod profile_event;
 mod protobuf;
+mod room;
 mod span;
 mod traces;
 mod unpack;
@@ -67,7 +68,7 @@ pub(super) use exposition::{
 pub(super) use json::{Leaf, each_leaf};
 pub(super) use log_line::log_shown;
 pub(super) use msgpack::lossy;
-pub(super) use pprof::UNPACKED_BYTES_MAX;
+pub(super) use pprof::{UNPACKED_BYTES_MAX, pprof_within};
 pub(super) use span::{SpanRef, chunk_spans};
 pub(super) use traces::{Chunks, chunks_json, chunks_v04, chunks_v05};
 pub(super) use unpack::without_zstd;

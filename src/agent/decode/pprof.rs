@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::pprof_tables::{read_samples, read_tables};
+use super::room::Room;
 use super::unpack::unpacked;
 
 /// Bytes that one profile may unpack to, and that it may take once it is decoded.
@@ -13,6 +14,15 @@ pub(in crate::agent) const UNPACKED_BYTES_MAX: usize = 64 << 20;
 
 /// Sample types. Python's profiler has 19.
 pub(super) const TYPES_MAX: usize = 256;
+
+/// Bytes of one text: many places show it. Names of functions have some hundred.
+pub(in crate::agent) const TEXT_BYTES_MAX: usize = 4 << 10;
+
+/// Lines of one location: as many functions inlined into one another.
+pub(in crate::agent) const LINES_MAX: usize = 64;
+
+/// Places of one stack. Datadog's profilers send at most some hundred.
+pub(in crate::agent) const PLACES_MAX: usize = 4 << 10;
 
 /// A decoded profile. Texts are places in [`Profile::text`]; the first one is empty.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +53,12 @@ pub struct Profile {
     pub mismatched: u64,
     /// Locations that name a mapping which is not there.
     pub unmapped: u64,
+    /// Texts of more than 4,096 bytes, of which the beginning is kept.
+    pub texts_cut: u64,
+    /// Lines of locations that have more than 64, of which the innermost are kept.
+    pub lines_left_out: u64,
+    /// Places of stacks that have more than 4,096, of which the innermost are kept.
+    pub places_left_out: u64,
     pub(super) texts: Texts,
     pub(super) samples: Samples,
 }
@@ -203,13 +219,22 @@ impl std::error::Error for PprofError {}
 /// # Errors
 /// [`PprofError`], which names what is wrong.
 pub fn pprof(bytes: &[u8]) -> Result<Profile, PprofError> {
+    pprof_within(bytes, UNPACKED_BYTES_MAX)
+}
+
+/// The same where less memory is left for what is decoded: `bytes_max`.
+pub(in crate::agent) fn pprof_within(
+    bytes: &[u8],
+    bytes_max: usize,
+) -> Result<Profile, PprofError> {
     let bytes = unpacked(bytes, UNPACKED_BYTES_MAX)?;
     if bytes.is_empty() {
         return Err(PprofError::Empty);
     }
     let mut profile = Profile::default();
-    let locations = read_tables(&bytes, &mut profile)?;
-    read_samples(&bytes, &locations, &mut profile)?;
+    let mut room = Room::new(bytes_max, size_of::<Profile>());
+    let locations = read_tables(&bytes, &mut profile, &mut room)?;
+    read_samples(&bytes, &locations, (&mut profile, &mut room))?;
     profile.shrink();
     Ok(profile)
 }
@@ -267,17 +292,11 @@ impl Profile {
             + room(&samples.ends)
     }
 
-    /// What it takes may not become a large multiple of what came: a byte on the wire can be eight here.
-    pub(super) fn check_size(&self) -> Result<(), PprofError> {
-        match self.bytes() <= UNPACKED_BYTES_MAX {
-            true => Ok(()),
-            false => Err(PprofError::Large(UNPACKED_BYTES_MAX)),
-        }
-    }
-
     fn shrink(&mut self) {
         self.texts.all.shrink_to_fit();
         self.texts.ends.shrink_to_fit();
+        self.sample_types.shrink_to_fit();
+        self.comments.shrink_to_fit();
         self.mappings.shrink_to_fit();
         self.locations.shrink_to_fit();
         self.lines.shrink_to_fit();
@@ -651,8 +670,120 @@ mod tests {
         let over = "over 67108864 bytes once it is unpacked";
         let zeros = vec![0; UNPACKED_BYTES_MAX + 1];
         check("more than a profile may have", &zeros, Err(over));
-        let many = vec![1; (UNPACKED_BYTES_MAX / 4) + 10];
-        let stack = with(&[location(1, b""), bytes(2, &bytes(1, &many))]);
-        check("a byte that becomes four", &stack, Err(over));
+    }
+
+    /// What is kept, and how much was left out of texts, lines and places.
+    #[track_caller]
+    fn check_kept(rule: &str, more: &[Vec<u8>], expected: (usize, [u64; 3])) {
+        let read = pprof(&with(more)).unwrap();
+        let left_out = [read.texts_cut, read.lines_left_out, read.places_left_out];
+        let texts = read.text(3).len();
+        let kept = texts + read.lines.len() + read.samples.stacks.len();
+        assert_eq!((kept, left_out), expected, "{rule}");
+    }
+
+    #[test]
+    fn of_what_is_long_the_beginning_is_kept() {
+        let text = |text: &[u8]| vec![bytes(6, text)];
+        check_kept("a text", &text(&[b'a'; 4_096]), (4_096, [0, 0, 0]));
+        check_kept("one byte more", &text(&[b'a'; 4_097]), (4_096, [1, 0, 0]));
+        check_kept("far more", &text(&vec![b'a'; 9 << 20]), (4_096, [1, 0, 0]));
+        check_kept("mended", &text(&[0xff; 1_365]), (4_095, [0, 0, 0]));
+        check_kept("mended, over", &text(&[0xff; 1_366]), (4_095, [1, 0, 0]));
+        let wide = ["a", &"\u{e9}".repeat(2_048)].concat();
+        let read = pprof(&with(&text(wide.as_bytes()))).unwrap();
+        let kept = ["a", &"\u{e9}".repeat(2_046), "\u{2026}"].concat();
+        assert_eq!(read.text(3), kept, "between characters");
+
+        let line = bytes(4, &int(1, 9));
+        let lines = |count| vec![location(1, &line.repeat(count))];
+        check_kept("lines", &lines(64), (64, [0, 0, 0]));
+        check_kept("one line more", &lines(65), (64, [0, 1, 0]));
+        check_kept("far more lines", &lines(100_000), (64, [0, 99_936, 0]));
+        let two = vec![location(1, &line.repeat(65)), location(2, &line.repeat(66))];
+        check_kept("two locations", &two, (128, [0, 3, 0]));
+
+        let stack = |places, values: &[u8]| {
+            let sample = [bytes(1, &vec![1; places]), bytes(2, values)].concat();
+            vec![location(1, b""), bytes(2, &sample)]
+        };
+        check_kept("places", &stack(4_096, &[5]), (4_096, [0, 0, 0]));
+        check_kept("one place more", &stack(4_097, &[5]), (4_096, [0, 0, 1]));
+        check_kept("of no sample", &stack(4_097, &[5, 5]), (0, [0, 0, 0]));
+        let places = vec![1; (UNPACKED_BYTES_MAX / 4) + 10];
+        let sample = bytes(2, &[bytes(1, &places), int(2, 5)].concat());
+        let deep = [location(1, b""), sample];
+        check_kept("the deepest", &deep, (4_096, [0, 0, 16_773_130]));
+    }
+
+    /// What fits into 100,000 bytes, and what does not, as a number of the same pieces.
+    #[track_caller]
+    fn check_room(rule: &str, made: impl Fn(usize) -> Vec<u8>, fits: usize) {
+        let read = pprof_within(&made(fits), 100_000);
+        assert!(
+            read.as_ref().is_ok_and(|read| read.bytes() <= 100_000),
+            "{rule}"
+        );
+        for more in [10, 100] {
+            let read = pprof_within(&made(fits * more), 100_000);
+            assert_eq!(read, Err(PprofError::Large(100_000)), "{rule}: {more}");
+        }
+    }
+
+    #[test]
+    fn what_is_decoded_has_one_bound() {
+        let ids = |field, count: usize| -> Vec<u8> {
+            let messages = (0..count).flat_map(|at| bytes(field, &int(1, at as i64 + 10)));
+            with(&[messages.collect()])
+        };
+        check_room(
+            "texts",
+            |count| with(&vec![bytes(6, &[b'a'; 4_000]); count]),
+            20,
+        );
+        check_room(
+            "mended texts",
+            |count| with(&vec![bytes(6, &[0xff; 1_000]); count]),
+            20,
+        );
+        check_room(
+            "empty texts",
+            |count| with(&vec![bytes(6, b""); count]),
+            10_000,
+        );
+        check_room("mappings", |count| ids(3, count), 1_500);
+        check_room("functions", |count| ids(5, count), 1_500);
+        check_room("locations", |count| ids(4, count), 1_000);
+        check_room(
+            "comments",
+            |count| with(&[bytes(13, &vec![1; count])]),
+            10_000,
+        );
+        check_room(
+            "lines",
+            |count| {
+                let lines = bytes(4, &int(1, 9)).repeat(50);
+                let place = |at| location(at as i64 + 1, &lines);
+                with(&(0..count / 50).map(place).collect::<Vec<_>>())
+            },
+            3_000,
+        );
+        check_room(
+            "labels of one sample",
+            |count| with(&[bytes(2, &[b"\x1a\x00".repeat(count), int(2, 5)].concat())]),
+            3_000,
+        );
+        check_room(
+            "samples",
+            |count| with(&vec![bytes(2, &int(2, 5)); count]),
+            3_000,
+        );
+        let over = Err("over 67108864 bytes once it is unpacked");
+        let empty = b"\x32\x00".repeat(17 << 20);
+        check("17 million empty texts", &with(&[empty]), over);
+        let mended = bytes(6, &[0xff; 1_300]).repeat(18 << 10);
+        check("23 MB that become 70", &with(&[mended]), over);
+        let values = with(&[bytes(2, &bytes(2, &vec![1; 20 << 20]))]);
+        check("values that do not match", &values, Ok(&[]));
     }
 }

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 
 use super::msgpack::lossy;
 use super::pprof::{
-    Function, Label, Line, Location, Mapping, PprofError, Profile, TYPES_MAX, Texts,
-    UNPACKED_BYTES_MAX, ValueType,
+    Function, LINES_MAX, Label, Line, Location, Mapping, PLACES_MAX, PprofError, Profile,
+    TEXT_BYTES_MAX, TYPES_MAX, ValueType,
 };
 use super::protobuf::{Field, Fields, Value};
+use super::room::Room;
 
 const PROFILE: &str = "Profile";
+const ELLIPSIS: &str = "\u{2026}";
 
 /// Places by id.
 #[derive(Debug, Default)]
@@ -27,12 +29,14 @@ impl Ids {
         }
     }
 
-    fn add(&mut self, id: u64) -> Result<(), PprofError> {
+    fn add(&mut self, id: u64, room: &mut Room) -> Result<(), PprofError> {
         let place = self.places.len() as u32;
         match id {
             0 => Err(PprofError::Id(self.message, id)),
-            _ if self.places.insert(id, place).is_some() => Err(PprofError::Id(self.message, id)),
-            _ => Ok(()),
+            _ => match room.insert(&mut self.places, (id, place))? {
+                Some(_) => Err(PprofError::Id(self.message, id)),
+                None => Ok(()),
+            },
         }
     }
 
@@ -43,9 +47,13 @@ impl Ids {
 }
 
 /// All but the samples; gives the places of locations.
-pub(super) fn read_tables(bytes: &[u8], profile: &mut Profile) -> Result<Ids, PprofError> {
+pub(super) fn read_tables(
+    bytes: &[u8],
+    profile: &mut Profile,
+    room: &mut Room,
+) -> Result<Ids, PprofError> {
     each(bytes, |number, value, field| match (number, value) {
-        (6, value) => add_text(&mut profile.texts, field.bytes(value)?),
+        (6, value) => add_text(field.bytes(value)?, profile, room),
         _ => Ok(()),
     })?;
     if profile.texts.ends.first().is_some_and(|end| *end > 0) {
@@ -60,40 +68,36 @@ pub(super) fn read_tables(bytes: &[u8], profile: &mut Profile) -> Result<Ids, Pp
                 if profile.sample_types.len() >= TYPES_MAX {
                     return Err(PprofError::Types);
                 }
-                profile.sample_types.push(sample_type);
+                room.push(&mut profile.sample_types, sample_type)?;
             }
             3 => {
                 let (id, mapping) = mapping(field.bytes(value)?, texts)?;
-                mappings.add(id)?;
-                profile.mappings.push(mapping);
+                mappings.add(id, room)?;
+                room.push(&mut profile.mappings, mapping)?;
             }
             5 => {
                 let (id, function) = function(field.bytes(value)?, texts)?;
-                functions.add(id)?;
-                profile.functions.push(function);
+                functions.add(id, room)?;
+                room.push(&mut profile.functions, function)?;
             }
             9 => profile.time_nanos = field.int(value)?,
             10 => profile.duration_nanos = field.int(value)?,
             11 => profile.period_type = value_type(field.bytes(value)?, texts)?,
             12 => profile.period = field.int(value)?,
             13 => field.each(value, |at| {
-                profile.comments.push(texts.place(PROFILE, at)?);
-                Ok(())
+                room.push(&mut profile.comments, texts.place(PROFILE, at)?)
             })?,
             14 => profile.default_sample_type = texts.place(PROFILE, field.uint(value)?)?,
-            _ => return Ok(()),
+            _ => {}
         }
-        profile.check_size()
+        Ok(())
     })?;
     let mut locations = Ids::of("Location");
+    let known = (&functions, &mappings);
     each(bytes, |number, value, field| match number {
         4 => {
-            locations.add(read_location(
-                field.bytes(value)?,
-                (&functions, &mappings),
-                profile,
-            )?)?;
-            profile.check_size()
+            let id = read_location(field.bytes(value)?, known, profile, room)?;
+            locations.add(id, room)
         }
         _ => Ok(()),
     })?;
@@ -103,13 +107,10 @@ pub(super) fn read_tables(bytes: &[u8], profile: &mut Profile) -> Result<Ids, Pp
 pub(super) fn read_samples(
     bytes: &[u8],
     locations: &Ids,
-    profile: &mut Profile,
+    (profile, room): (&mut Profile, &mut Room),
 ) -> Result<(), PprofError> {
     each(bytes, |number, value, field| match number {
-        2 => {
-            read_sample(field.bytes(value)?, locations, profile)?;
-            profile.check_size()
-        }
+        2 => read_sample(field.bytes(value)?, locations, profile, room),
         _ => Ok(()),
     })
 }
@@ -147,13 +148,22 @@ impl Count {
     }
 }
 
-fn add_text(texts: &mut Texts, bytes: &[u8]) -> Result<(), PprofError> {
-    texts.all.push_str(&lossy(bytes));
-    let end = u32::try_from(texts.all.len());
-    texts
-        .ends
-        .push(end.map_err(|_| PprofError::Large(u32::MAX as usize))?);
-    Ok(())
+/// Of a long text only the beginning, so that none costs more than it can be worth: it is shown many times.
+fn add_text(bytes: &[u8], profile: &mut Profile, room: &mut Room) -> Result<(), PprofError> {
+    // Mending never makes a text shorter, so what is behind these cannot be kept.
+    let head = &bytes[..bytes.len().min(TEXT_BYTES_MAX + 1)];
+    let text = lossy(head);
+    let texts = &mut profile.texts;
+    if text.len() > TEXT_BYTES_MAX {
+        let kept = text.floor_char_boundary(TEXT_BYTES_MAX - ELLIPSIS.len());
+        room.push_str(&mut texts.all, &text[..kept])?;
+        room.push_str(&mut texts.all, ELLIPSIS)?;
+        profile.texts_cut += 1;
+    } else {
+        room.push_str(&mut texts.all, &text)?;
+    }
+    // The room is far below what 32 bits can say.
+    room.push(&mut texts.ends, texts.all.len() as u32)
 }
 
 fn value_type(bytes: &[u8], texts: Count) -> Result<ValueType, PprofError> {
@@ -206,6 +216,7 @@ fn read_location(
     bytes: &[u8],
     (functions, mappings): (&Ids, &Ids),
     profile: &mut Profile,
+    room: &mut Room,
 ) -> Result<u64, PprofError> {
     let message = "Location";
     let (mut id, mut mapping_id) = (0, 0);
@@ -218,7 +229,13 @@ fn read_location(
             1 => id = field.uint(value)?,
             2 => mapping_id = field.uint(value)?,
             3 => read.address = field.uint(value)?,
-            4 => profile.lines.push(line(field.bytes(value)?, functions)?),
+            4 => {
+                let line = line(field.bytes(value)?, functions)?;
+                match profile.lines.len() - (read.lines_start as usize) < LINES_MAX {
+                    true => room.push(&mut profile.lines, line)?,
+                    false => profile.lines_left_out += 1,
+                }
+            }
             5 => read.folded = field.uint(value)? != 0,
             _ => {}
         }
@@ -229,7 +246,7 @@ fn read_location(
         profile.unmapped += u64::from(read.mapping.is_none());
     }
     read.lines_end = profile.lines.len() as u32;
-    profile.locations.push(read);
+    room.push(&mut profile.locations, read)?;
     Ok(id)
 }
 
@@ -247,7 +264,12 @@ fn line(bytes: &[u8], functions: &Ids) -> Result<Line, PprofError> {
     Ok(Line { function, line })
 }
 
-fn read_sample(bytes: &[u8], locations: &Ids, profile: &mut Profile) -> Result<(), PprofError> {
+fn read_sample(
+    bytes: &[u8],
+    locations: &Ids,
+    profile: &mut Profile,
+    room: &mut Room,
+) -> Result<(), PprofError> {
     let message = "Sample";
     let types = profile.sample_types.len();
     let texts = Count(profile.texts.ends.len());
@@ -257,15 +279,26 @@ fn read_sample(bytes: &[u8], locations: &Ids, profile: &mut Profile) -> Result<(
         samples.values.len(),
         samples.labels.len(),
     );
+    let mut left_out = 0;
     each_of(message, bytes, |number, value, field| match number {
         1 => field.each(value, |id| {
             let place = locations.place(message, id)?;
-            push(&mut samples.stacks, place)
+            if samples.stacks.len() - before.0 >= PLACES_MAX {
+                left_out += 1;
+                return Ok(());
+            }
+            room.push(&mut samples.stacks, place)
         }),
-        2 => field.each(value, |value| push(&mut samples.values, value as i64)),
+        2 => field.each(value, |value| {
+            // One too many is enough to see that they do not match.
+            if samples.values.len() - before.1 > types {
+                return Ok(());
+            }
+            room.push(&mut samples.values, value as i64)
+        }),
         3 => {
-            samples.labels.push(label(field.bytes(value)?, texts)?);
-            Ok(())
+            let label = label(field.bytes(value)?, texts)?;
+            room.push(&mut samples.labels, label)
         }
         _ => Ok(()),
     })?;
@@ -276,19 +309,9 @@ fn read_sample(bytes: &[u8], locations: &Ids, profile: &mut Profile) -> Result<(
         profile.mismatched += 1;
         return Ok(());
     }
-    samples
-        .ends
-        .push((samples.stacks.len() as u32, samples.labels.len() as u32));
-    Ok(())
-}
-
-/// One sample alone may hold as many numbers as there are bytes.
-fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), PprofError> {
-    if list.len() * size_of::<T>() >= UNPACKED_BYTES_MAX {
-        return Err(PprofError::Large(UNPACKED_BYTES_MAX));
-    }
-    list.push(item);
-    Ok(())
+    profile.places_left_out += left_out;
+    let ends = (samples.stacks.len() as u32, samples.labels.len() as u32);
+    room.push(&mut samples.ends, ends)
 }
 
 fn label(bytes: &[u8], texts: Count) -> Result<Label, PprofError> {

@@ -118,6 +118,21 @@ fn lint_pprof(event: &ProfileEvent, profile: &Profile) -> Vec<String> {
             "{locations} locations name a mapping that is not there"
         ));
     }
+    for (count, what) in [
+        (profile.texts_cut, "texts over 4096 bytes: cut there"),
+        (
+            profile.lines_left_out,
+            "lines over 64 of a location: left out",
+        ),
+        (
+            profile.places_left_out,
+            "places over 4096 of a stack: left out",
+        ),
+    ] {
+        if count > 0 {
+            found.push(format!("{count} {what}"));
+        }
+    }
     let types = profile.sample_types.iter();
     if !types
         .map(|value| profile.text(value.name))
@@ -173,7 +188,7 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::decode::made::{EVENT, Made, int, made};
+    use crate::agent::decode::made::{EVENT, Made, bytes, int, made};
     use crate::agent::decode::{pprof, profile_event};
 
     const CPU: &[(&str, &str)] = &[("cpu-time", "nanoseconds")];
@@ -245,6 +260,24 @@ mod tests {
         of("the same length", &int(10, 5_000_000_000), &[]);
         let long = ["profile.pprof: duration_nanos is 60.000 s, the event covers 4.738 s"];
         of("another", &int(10, 60_000_000_000), &long);
+        let long = bytes(6, &[b'a'; 4_097]);
+        let cut = ["profile.pprof: 1 texts over 4096 bytes: cut there"];
+        of("a long text", &long, &cut);
+        let line = bytes(4, &int(1, 7));
+        let place = bytes(4, &[int(1, 7), line.repeat(66)].concat());
+        let inlined = [bytes(5, &int(1, 7)), place].concat();
+        of(
+            "many lines",
+            &inlined,
+            &["profile.pprof: 2 lines over 64 of a location: left out"],
+        );
+        let sample = [bytes(1, &[7; 4_099]), int(2, 1)].concat();
+        let deep = [bytes(4, &int(1, 7)), bytes(2, &sample)].concat();
+        of(
+            "a deep stack",
+            &deep,
+            &["profile.pprof: 3 places over 4096 of a stack: left out"],
+        );
         let with = |rule, (types, samples): (&[(&str, &str)], &[Made<'_>]), expected: &[&str]| {
             check(
                 rule,

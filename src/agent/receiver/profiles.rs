@@ -1,10 +1,12 @@
 //! The endpoint for profiles. The Agent passes uploads on unread; here they are read, and what is wrong is told.
 
 use std::ops::Range;
+use std::sync::PoisonError;
 
 use super::serve::{Receiver, Refusal, read_body};
 use crate::agent::decode::{
-    MultipartError, Part, Profile, ProfileEvent, multipart, pprof, profile_event,
+    MultipartError, Part, PprofError, Profile, ProfileEvent, UNPACKED_BYTES_MAX, multipart,
+    pprof_within, profile_event,
 };
 use crate::agent::lint::{ProfileUpload, lint_profile};
 use crate::agent::store::{Cargo, Sent, Upload};
@@ -23,6 +25,10 @@ impl Receiver {
         let mut row = self.row(request);
         row.bytes = body.len() as u64;
         row.status = 200;
+        // What unpacks may be a thousand times what came, so one upload is read at a time until the queue counts
+        // it; the next one waits, since a profiler does not send again what was refused. A panic leaves nothing
+        // half done behind this lock.
+        let _alone = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
         let upload = read(&content_type, body, row.time_unix_us).map_err(|why| (400, why))?;
         let taken = self.queue.offer(Cargo::Profiles {
             upload: Box::new(upload),
@@ -51,15 +57,7 @@ fn read(content_type: &str, body: Vec<u8>, time_unix_us: u64) -> Result<Upload, 
             false => (part.filename, part.range),
         })
         .collect();
-    let (mut names, mut profiles) = (Vec::new(), Vec::new());
-    for (name, range) in &attachments {
-        if name.ends_with(".pprof") {
-            let read = pprof(&body[range.clone()]);
-            let shown = name.floor_char_boundary(100);
-            profiles.push(read.map_err(|error| format!("{}: {error}", &name[..shown]))?);
-            names.push(name.as_str());
-        }
-    }
+    let (names, profiles) = read_profiles(&body, &attachments)?;
     let findings = findings(&event, &attachments, &names, &profiles);
     let sent = Sent {
         time_unix_us,
@@ -69,6 +67,33 @@ fn read(content_type: &str, body: Vec<u8>, time_unix_us: u64) -> Result<Upload, 
         findings,
     };
     Ok(Upload::new(sent, profiles))
+}
+
+/// All profiles of an upload have the room that one alone has: many small ones come together, and none is large.
+fn read_profiles<'a>(
+    body: &[u8],
+    attachments: &'a [(String, Range<usize>)],
+) -> Result<(Vec<&'a str>, Vec<Profile>), String> {
+    let (mut names, mut profiles) = (Vec::new(), Vec::new());
+    let mut left = UNPACKED_BYTES_MAX;
+    for (name, range) in attachments {
+        if !name.ends_with(".pprof") {
+            continue;
+        }
+        let profile = pprof_within(&body[range.clone()], left).map_err(|error| {
+            let shown = &name[..name.floor_char_boundary(100)];
+            match error {
+                PprofError::Large(_) if !profiles.is_empty() => {
+                    format!("{shown}: over {UNPACKED_BYTES_MAX} bytes with the profiles before it")
+                }
+                _ => format!("{shown}: {error}"),
+            }
+        })?;
+        left = left.saturating_sub(profile.bytes());
+        profiles.push(profile);
+        names.push(name.as_str());
+    }
+    Ok((names, profiles))
 }
 
 fn findings(
@@ -84,4 +109,44 @@ fn findings(
         attached: &attached,
         profiles: &named,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::decode::made::{CONTENT_TYPE, EVENT, bytes, upload};
+    use std::io::Write;
+
+    /// A packed profile that is so many MiB of texts once it is unpacked.
+    fn texts(mebibytes: usize) -> Vec<u8> {
+        let text = bytes(6, &[b'a'; 4_093]);
+        let raw = [bytes(6, b""), text.repeat(mebibytes << 8)].concat();
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(&raw).unwrap();
+        out.finish().unwrap()
+    }
+
+    #[track_caller]
+    fn check(rule: &str, profiles: &[&[u8]], expected: Result<usize, &str>) {
+        let names = ["a.pprof", "b.pprof", "c.pprof"];
+        let attached: Vec<(&str, &[u8])> = names.into_iter().zip(profiles.to_vec()).collect();
+        let read = read(CONTENT_TYPE, upload(EVENT, &attached), 0);
+        let read = read.map(|upload| upload.profiles.len());
+        assert_eq!(read, expected.map_err(String::from), "{rule}");
+    }
+
+    #[test]
+    fn all_profiles_of_an_upload_have_one_bound() {
+        let [third, half, most] = [20, 31, 60].map(texts);
+        let over = Err("b.pprof: over 67108864 bytes with the profiles before it");
+        check("none", &[], Ok(0));
+        check("one", &[&most], Ok(1));
+        check("two halves", &[&half, &half], Ok(2));
+        check("three thirds", &[&third, &third, &third], Ok(3));
+        check("one and more", &[&most, &third], over);
+        check("more and one", &[&third, &most], over);
+        let alone = texts(65);
+        let large = "a.pprof: over 67108864 bytes once it is unpacked";
+        check("one alone", &[&alone], Err(large));
+    }
 }

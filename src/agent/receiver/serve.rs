@@ -1,6 +1,6 @@
 //! Which path takes what, `/info`, and what is told to whom is refused.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::json;
 
@@ -26,6 +26,8 @@ pub(in crate::agent) struct Receiver {
     pub(in crate::agent) queue: Queue,
     pub(in crate::agent) addresses: Arc<OnceLock<Addresses>>,
     pub(in crate::agent) default_env: String,
+    /// Held while an upload of profiles is unpacked and decoded.
+    pub(in crate::agent) decoding: Mutex<()>,
 }
 
 /// Why a payload is not taken: status and text.
@@ -188,6 +190,7 @@ mod tests {
                 queue,
                 addresses,
                 default_env: "none".into(),
+                decoding: Mutex::default(),
             },
             guard,
         )

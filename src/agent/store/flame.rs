@@ -609,6 +609,46 @@ mod tests {
     }
 
     #[test]
+    fn long_names_are_one_each_and_cut_where_there_are_many() {
+        // 2,500 frames with a name and a file of 4,000 bytes each: 20 MB.
+        let (name, file) = ("n".repeat(4_000), "f".repeat(4_000));
+        let texts: Vec<u8> = ["", "cpu-time", &name, &file]
+            .iter()
+            .flat_map(|text| bytes(6, text.as_bytes()))
+            .collect();
+        let function = bytes(5, &[int(1, 1), int(2, 2), int(4, 3)].concat());
+        let others = (2..502).map(|id| bytes(5, &[int(1, id), int(2, 2), int(3, 1)].concat()));
+        let others: Vec<u8> = others.collect::<Vec<_>>().concat();
+        let place = bytes(4, &[int(1, 1), bytes(4, &int(1, 1))].concat());
+        let leaves = (2..7).map(|id| {
+            let text = bytes(6, format!("leaf{id}").as_bytes());
+            let function = bytes(5, &[int(1, 1_000 + id), int(2, id + 2)].concat());
+            let line = bytes(4, &int(1, 1_000 + id));
+            let place = bytes(4, &[int(1, id), line].concat());
+            let mut stack = vec![1; 500];
+            stack.push(id as u8);
+            let sample = bytes(2, &[bytes(1, &stack), int(2, 1)].concat());
+            [text, function, place, sample].concat()
+        });
+        let leaves: Vec<u8> = leaves.collect::<Vec<_>>().concat();
+        let types = bytes(1, &int(1, 1));
+        let whole = [texts, types, function, others, place, leaves].concat();
+        let flame = ask(&[upload(&[whole])], None, &ProfileQuery::default());
+        let mut waiting = vec![&flame.root];
+        let (mut whole_names, mut cut) = (0, 0);
+        while let Some(node) = waiting.pop() {
+            waiting.extend(&node.children);
+            match node.name.len() {
+                4_000 => whole_names += 1,
+                64 => cut += 1,
+                _ => assert!(node.name.starts_with("leaf") || node.name == "all"),
+            }
+        }
+        assert_eq!((whole_names, cut), (2_098, 402));
+        assert_eq!(flame.functions.len(), 6);
+    }
+
+    #[test]
     fn inlined_functions_are_frames_and_places_without_lines_have_names() {
         let texts: Vec<u8> = ["", "cpu-time", "memcpy", "printf", "/bin/x", "_sys", "f.c"]
             .iter()

@@ -11,7 +11,13 @@ use crate::agent::view::{FlameNode, FunctionRow};
 const DEPTH_MAX: usize = 512;
 /// Frames of the whole tree; what is over is left out and counted.
 const NODES_MAX: usize = 200_000;
+/// Frames drawn one after another, of all stacks together; the next stacks are only counted. What the store holds
+/// comes to half as many unless functions are inlined into one another many times.
+const STEPS_MAX: u64 = 16 << 20;
 const FUNCTIONS_MAX: usize = 200;
+/// Bytes of names and files in a drawn tree; of those over it the beginnings are shown.
+const DRAWN_TEXT_BYTES_MAX: usize = 16 << 20;
+const SHORT_TEXT_BYTES: usize = 64;
 /// A callee is drawn from this part of the whole on: 0.1 %.
 const DRAWN_PART: i128 = 1_000;
 
@@ -39,14 +45,16 @@ struct Sums {
     stack: u64,
 }
 
-/// Name and file.
-type Named<'p> = (Cow<'p, str>, &'p str);
+/// Places of name and file in [`Tree::texts`].
+type Named = (u32, u32);
 
 /// The tree, growing. Node 0 is its root.
 #[derive(Debug)]
 pub(super) struct Tree<'p> {
-    names: Vec<Named<'p>>,
-    functions: HashMap<Named<'p>, u32>,
+    texts: Vec<Cow<'p, str>>,
+    text_places: HashMap<Cow<'p, str>, u32>,
+    names: Vec<Named>,
+    functions: HashMap<Named, u32>,
     sums: Vec<Sums>,
     nodes: Vec<Node>,
     /// By caller and function.
@@ -54,6 +62,7 @@ pub(super) struct Tree<'p> {
     /// How often each line of a node was seen.
     lines: HashMap<(u32, i64), u64>,
     stacks: u64,
+    steps: u64,
 }
 
 /// Functions of one profile as the tree numbers them.
@@ -61,6 +70,8 @@ pub(super) struct Tree<'p> {
 pub(super) struct Numbered<'p> {
     profile: &'p Profile,
     functions: Vec<u32>,
+    /// Places in the tree by those in the profile: a text that a million functions name is read once.
+    texts: HashMap<u32, u32>,
     /// Of locations without lines.
     bare: HashMap<u32, u32>,
 }
@@ -68,6 +79,8 @@ pub(super) struct Numbered<'p> {
 impl<'p> Tree<'p> {
     pub(super) fn new() -> Tree<'p> {
         Tree {
+            texts: Vec::new(),
+            text_places: HashMap::new(),
             names: Vec::new(),
             functions: HashMap::new(),
             sums: Vec::new(),
@@ -75,43 +88,63 @@ impl<'p> Tree<'p> {
             children: HashMap::new(),
             lines: HashMap::new(),
             stacks: 0,
+            steps: 0,
         }
     }
 
     pub(super) fn number(&mut self, profile: &'p Profile) -> Numbered<'p> {
-        let functions = profile.functions.iter().map(|function| {
-            let file = profile.text(function.file);
-            let names = [function.name, function.system_name, function.file];
-            let mut names = names.into_iter().map(|at| profile.text(at));
-            let name = names.find(|name| !name.is_empty()).unwrap_or("?");
-            self.function((name.into(), file))
-        });
-        Numbered {
-            functions: functions.collect(),
+        let mut numbered = Numbered {
+            functions: Vec::with_capacity(profile.functions.len()),
+            texts: HashMap::new(),
             bare: HashMap::new(),
             profile,
+        };
+        for function in &profile.functions {
+            let names = [function.name, function.system_name, function.file];
+            let mut names = names.into_iter();
+            let name = match names.find(|at| !profile.text(*at).is_empty()) {
+                Some(at) => self.known(&mut numbered, at),
+                None => self.text("?".into()),
+            };
+            let file = self.known(&mut numbered, function.file);
+            numbered.functions.push(self.function((name, file)));
         }
+        numbered
     }
 
-    fn function(&mut self, named: Named<'p>) -> u32 {
+    /// Place of a profile's text.
+    fn known(&mut self, numbered: &mut Numbered<'p>, at: u32) -> u32 {
+        let profile = numbered.profile;
+        let place = numbered.texts.entry(at);
+        *place.or_insert_with(|| self.text(profile.text(at).into()))
+    }
+
+    fn text(&mut self, text: Cow<'p, str>) -> u32 {
+        let next = self.texts.len() as u32;
+        *self.text_places.entry(text).or_insert_with_key(|text| {
+            self.texts.push(text.clone());
+            next
+        })
+    }
+
+    fn function(&mut self, named: Named) -> u32 {
         let next = self.names.len() as u32;
-        *self.functions.entry(named).or_insert_with_key(|named| {
-            self.names.push(named.clone());
+        *self.functions.entry(named).or_insert_with(|| {
+            self.names.push(named);
             self.sums.push(Sums::default());
             next
         })
     }
 
     /// Of a place that has no lines: its address, within its binary where that is known.
-    fn bare(&mut self, profile: &'p Profile, location: &Location) -> u32 {
-        let mapping = location
-            .mapping
-            .and_then(|at| profile.mappings.get(at as usize));
-        let file = mapping.map_or("", |mapping| profile.text(mapping.file));
-        let name = match (location.address, file) {
-            (0, "") => "?".into(),
-            (0, file) => file.into(),
-            (address, _) => format!("{address:#x}").into(),
+    fn bare(&mut self, numbered: &mut Numbered<'p>, location: &Location) -> u32 {
+        let mappings = &numbered.profile.mappings;
+        let mapping = location.mapping.and_then(|at| mappings.get(at as usize));
+        let file = self.known(numbered, mapping.map_or(0, |mapping| mapping.file));
+        let name = match location.address {
+            0 if self.texts[file as usize].is_empty() => self.text("?".into()),
+            0 => file,
+            address => self.text(format!("{address:#x}").into()),
         };
         self.function((name, file))
     }
@@ -126,18 +159,19 @@ impl<'p> Tree<'p> {
         self.stacks += 1;
         let profile = numbered.profile;
         let mut at = Walk {
-            node: Some(0),
+            node: (self.steps < STEPS_MAX).then_some(0),
             last: 0,
             depth: 0,
             function: None,
         };
         add(&mut self.nodes[0].total, side, value);
+        self.nodes[0].left_out += u64::from(at.node.is_none());
         for place in stack.iter().rev() {
             let location = &profile.locations[*place as usize];
             let lines = profile.lines_of(location);
             if lines.is_empty() {
                 let known = numbered.bare.get(place).copied();
-                let function = known.unwrap_or_else(|| self.bare(profile, location));
+                let function = known.unwrap_or_else(|| self.bare(numbered, location));
                 numbered.bare.insert(*place, function);
                 self.step(&mut at, (function, 0), (side, value));
             }
@@ -166,6 +200,7 @@ impl<'p> Tree<'p> {
             return;
         };
         at.depth += 1;
+        self.steps += 1;
         at.node = match at.depth <= DEPTH_MAX {
             true => self.child(caller, function),
             false => None,
@@ -204,6 +239,7 @@ impl<'p> Tree<'p> {
         let whole = self.nodes[0].total;
         let mut children: Vec<Vec<FlameNode>> = Vec::new();
         children.resize_with(self.nodes.len(), Vec::new);
+        let mut text_bytes = 0;
         let mut left_out: Vec<u64> = self.nodes.iter().map(|node| node.left_out).collect();
         for at in (1..self.nodes.len()).rev() {
             let node = &self.nodes[at];
@@ -213,10 +249,19 @@ impl<'p> Tree<'p> {
                 continue;
             }
             sort(&mut callees);
-            let (name, file) = &self.names[node.function as usize];
+            let (name, file) = self.names[node.function as usize];
+            let mut shown = |at: u32| {
+                let text = &*self.texts[at as usize];
+                let kept = match text_bytes < DRAWN_TEXT_BYTES_MAX {
+                    true => text,
+                    false => &text[..text.floor_char_boundary(SHORT_TEXT_BYTES)],
+                };
+                text_bytes += kept.len();
+                kept.to_string()
+            };
             children[parent].push(FlameNode {
-                name: name.to_string(),
-                file: file.to_string(),
+                name: shown(name),
+                file: shown(file),
                 line: lines.get(&(at as u32)).map_or(0, |(_, line)| *line),
                 total: node.total[0],
                 own: node.own,
@@ -240,19 +285,20 @@ impl<'p> Tree<'p> {
 
     /// Largest first, and how many are not listed.
     pub(super) fn table(&self) -> (Vec<FunctionRow>, u64) {
+        let text = |at: u32| &*self.texts[at as usize];
         let named = self.names.iter().zip(&self.sums);
         let mut seen: Vec<_> = named.filter(|(_, sums)| sums.stack > 0).collect();
         seen.sort_by_key(|((name, _), sums)| {
             (
                 Reverse(larger(sums.own)),
                 Reverse(larger(sums.total)),
-                &**name,
+                text(*name),
             )
         });
         let left = seen.len().saturating_sub(FUNCTIONS_MAX) as u64;
-        let row = |((name, file), sums): (&Named<'p>, &Sums)| FunctionRow {
-            name: name.to_string(),
-            file: file.to_string(),
+        let row = |((name, file), sums): (&Named, &Sums)| FunctionRow {
+            name: text(*name).to_string(),
+            file: text(*file).to_string(),
             own: sums.own[0],
             total: sums.total[0],
             base_own: sums.own[1],
@@ -292,4 +338,42 @@ fn larger(sums: [i64; 2]) -> u64 {
 fn sort(nodes: &mut [FlameNode]) {
     let size = |node: &FlameNode| larger([node.total, node.base_total]);
     nodes.sort_by(|a, b| size(b).cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::decode::made::{Made, made};
+    use crate::agent::decode::pprof;
+
+    /// Two stacks of two frames each, once so many frames were drawn: total of the root and of its callee, what was
+    /// left out below the root, and total of the function.
+    #[track_caller]
+    fn check(rule: &str, drawn: u64, expected: (i64, i64, u64, i64)) {
+        let sample = Made {
+            stack: &["main:1", "work:2"],
+            values: &[5],
+            labels: &[],
+        };
+        let profile = pprof(&made(&[("cpu-time", "nanoseconds")], &[sample, sample])).unwrap();
+        let mut tree = Tree::new();
+        tree.steps = drawn;
+        let mut numbered = tree.number(&profile);
+        for sample in profile.samples() {
+            tree.add(&mut numbered, sample.stack, (Side::Shown, 5));
+        }
+        let root = tree.root();
+        let callee = root.children.first().map_or(0, |node| node.total);
+        let function = tree.table().0[0].total;
+        let found = (root.total, callee, root.left_out, function);
+        assert_eq!(found, expected, "{rule}");
+    }
+
+    #[test]
+    fn so_many_frames_are_drawn_and_all_are_counted() {
+        check("none before", 0, (10, 10, 0, 10));
+        check("room for both", STEPS_MAX - 3, (10, 10, 0, 10));
+        check("room for one", STEPS_MAX - 2, (10, 5, 1, 10));
+        check("room for none", STEPS_MAX, (10, 0, 2, 10));
+    }
 }
