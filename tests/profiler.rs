@@ -249,9 +249,6 @@ fn there_is_one_at_a_time_and_then_another() {
     );
 }
 
-/// As on Linux's x86-64 (`signal(7)`).
-const SIGPROF: i32 = 27;
-
 #[test]
 fn allocations_are_sampled_where_they_are_made() {
     let _alone = alone();
