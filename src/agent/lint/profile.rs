@@ -261,24 +261,6 @@ mod tests {
         of("the same length", &int(10, 5_000_000_000), &[]);
         let long = ["profile.pprof: duration_nanos is 60.000 s, the event covers 4.738 s"];
         of("another", &int(10, 60_000_000_000), &long);
-        let long = bytes(6, &[b'a'; 4_097]);
-        let cut = ["profile.pprof: 1 texts over 4096 bytes: cut there"];
-        of("a long text", &long, &cut);
-        let line = bytes(4, &int(1, 7));
-        let place = bytes(4, &[int(1, 7), line.repeat(66)].concat());
-        let inlined = [bytes(5, &int(1, 7)), place].concat();
-        of(
-            "many lines",
-            &inlined,
-            &["profile.pprof: 2 lines over 64 of a location: left out"],
-        );
-        let sample = [bytes(1, &[7; 4_099]), int(2, 1)].concat();
-        let deep = [bytes(4, &int(1, 7)), bytes(2, &sample)].concat();
-        of(
-            "a deep stack",
-            &deep,
-            &["profile.pprof: 3 places over 4096 of a stack: left out"],
-        );
         let with = |rule, (types, samples): (&[(&str, &str)], &[Made<'_>]), expected: &[&str]| {
             check(
                 rule,
@@ -326,6 +308,32 @@ mod tests {
             &[
                 "profile.pprof: 1 samples have another number of values than the 1 sample types: left out",
             ],
+        );
+    }
+
+    #[test]
+    fn what_was_cut_of_a_profile_is_told() {
+        let of = |rule, more: &[u8], expected: &[&str]| {
+            let profile = [&*made(CPU, &[]), more].concat();
+            check(rule, (EVENT, &["profile.pprof"], &profile), expected);
+        };
+        let long = bytes(6, &[b'a'; 4_097]);
+        let cut = ["profile.pprof: 1 texts over 4096 bytes: cut there"];
+        of("a long text", &long, &cut);
+        let line = bytes(4, &int(1, 7));
+        let place = bytes(4, &[int(1, 7), line.repeat(66)].concat());
+        let inlined = [bytes(5, &int(1, 7)), place].concat();
+        of(
+            "many lines",
+            &inlined,
+            &["profile.pprof: 2 lines over 64 of a location: left out"],
+        );
+        let sample = [bytes(1, &[7; 4_099]), int(2, 1)].concat();
+        let deep = [bytes(4, &int(1, 7)), bytes(2, &sample)].concat();
+        of(
+            "a deep stack",
+            &deep,
+            &["profile.pprof: 3 places over 4096 of a stack: left out"],
         );
     }
 }
