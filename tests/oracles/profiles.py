@@ -244,9 +244,10 @@ def stacks_are_whole(profiles):
 
 
 def begins_with_a_thread(frames):
-    """The C library calls what Rust's own start of a thread is."""
-    *_, started, outermost = frames if len(frames) > 1 else [["", "", 0, ""]] * 2
-    return started[0].endswith("thread_start") and "/libc.so" in outermost[3]
+    """What Rust begins a thread with, called by the C library's own start of one, which the kernel began."""
+    starts = [at for at, frame in enumerate(frames) if frame[0].endswith("thread_start")]
+    outer = frames[starts[-1] + 1:] if starts else []
+    return bool(outer) and all("/libc.so" in frame[3] for frame in outer)
 
 
 def time_is_the_kernels(run, profiles):
