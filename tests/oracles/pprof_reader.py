@@ -107,7 +107,11 @@ def read(path, made):
     profile = made.Profile()
     packed = Path(path).read_bytes()
     # Datadog takes both and tells them by their first bytes.
-    plain = gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    plain = packed
+    if packed[:2] == b"\x1f\x8b":
+        plain = gzip.decompress(packed)
+    elif packed[:4] == b"\x28\xb5\x2f\xfd":
+        plain = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
     profile.ParseFromString(plain)
     return Reading(profile).all()
 
