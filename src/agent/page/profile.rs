@@ -247,11 +247,17 @@ fn no_sample(out: &mut String, flame: &Flame, look: &Look) {
     };
     html!(
         out,
-        "<section class=\"card empty\"><h2>No sample of {} matches</h2><p>{} held. <a href=\"{}\">Show all</a></p></section>",
+        "<section class=\"card empty\"><h2>No sample of {} matches</h2><p>{} held. <a href=\"{}\">Show all</a></p>",
         esc(&flame.value.name),
         piece::plural(flame.row.samples, "sample"),
         reset.link()
     );
+    if look.trace != 0 {
+        out.push_str(
+            "<p>The samples of a trace are found by its spans, so both must still be held.</p>",
+        );
+    }
+    out.push_str("</section>");
 }
 
 #[cfg(test)]
@@ -477,6 +483,9 @@ mod tests {
         flame.root = FlameNode::default();
         let html = page("?value=cpu-time&thread=x", &flame);
         assert!(html.contains("No sample of cpu-time matches"), "{html}");
+        assert!(!html.contains("found by its spans"), "{html}");
+        let of_trace = page("?value=cpu-time&trace=9", &flame);
+        assert!(of_trace.contains("found by its spans"), "{of_trace}");
         assert!(
             html.contains("<a href=\"/profiles/7\">Show all</a>"),
             "{html}"

@@ -209,7 +209,8 @@ fn agent_options(cli: &Cli, bind: &str, log: &Path) -> AgentOptions {
         }],
         scrape: vec![format!("http://{near}/metrics")],
         bounds: AgentBounds {
-            traces_bytes_max: 16 << 20,
+            // Longer than from one profile to the next, so that a trace finds its samples.
+            traces_bytes_max: 48 << 20,
             logs_bytes_max: 8 << 20,
             ..AgentBounds::default()
         },
