@@ -242,7 +242,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_is_wrong_with_a_profile_is_told() {
         let of = |rule, more: &[u8], expected: &[&str]| {
             let profile = [&*made(CPU, &[]), more].concat();
