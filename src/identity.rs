@@ -65,6 +65,20 @@ impl Identity {
             ..Identity::default()
         }
     }
+
+    /// Headers by which the Agent finds the container that a payload comes from, as far as it is known
+    /// (datadog-agent, `pkg/trace/api/internal/header`).
+    pub fn origin_headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("Datadog-Container-ID", &self.container_id),
+            ("Datadog-Entity-ID", &self.entity_id),
+            ("Datadog-External-Env", &self.external_env),
+        ];
+        let known = all
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        known.filter(|(_, value)| !value.is_empty())
+    }
 }
 
 /// The last path segment of a line that looks like a container's: 64 hex digits, an ECS task

@@ -2,8 +2,7 @@
 
 use crate::identity::Identity;
 
-/// As libdatadog sends them (`profile_exporter.rs`), and what the Agent reads of containers (datadog-agent,
-/// `pkg/trace/api/internal/header`). There is one upload a minute, so no connection is kept.
+/// As libdatadog sends them (`profile_exporter.rs`), and whose container it is. There is one upload a minute, so no connection is kept.
 pub(super) fn of(identity: &Identity) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("DD-EVP-ORIGIN", env!("CARGO_PKG_NAME").to_string()),
@@ -13,15 +12,7 @@ pub(super) fn of(identity: &Identity) -> Vec<(&'static str, String)> {
         ),
         ("Connection", "close".to_string()),
     ];
-    let optional = [
-        ("Datadog-Container-ID", &identity.container_id),
-        ("Datadog-Entity-ID", &identity.entity_id),
-        ("Datadog-External-Env", &identity.external_env),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
-            headers.push((name, value.clone()));
-        }
-    }
+    let origin = identity.origin_headers();
+    headers.extend(origin.map(|(name, value)| (name, value.to_string())));
     headers
 }

@@ -22,15 +22,7 @@ pub(super) fn of(identity: &Identity) -> Vec<(&'static str, String)> {
         // Without it an Agent that is too busy says 200 to what it throws away.
         ("Datadog-Send-Real-Http-Status", "1".to_string()),
     ];
-    let optional = [
-        ("Datadog-Container-ID", &identity.container_id),
-        ("Datadog-Entity-ID", &identity.entity_id),
-        ("Datadog-External-Env", &identity.external_env),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
-            headers.push((name, value.clone()));
-        }
-    }
+    let origin = identity.origin_headers();
+    headers.extend(origin.map(|(name, value)| (name, value.to_string())));
     headers
 }
