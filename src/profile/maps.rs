@@ -58,11 +58,10 @@ impl Maps {
     /// # Errors
     /// Where `/proc` cannot be read.
     pub(super) fn of_process() -> io::Result<Maps> {
-        // A path may be any bytes.
-        let text = fs::read("/proc/self/maps")?;
+        let text = read()?;
         let program = fs::read_link("/proc/self/exe").unwrap_or_default();
         Ok(Maps {
-            list: parse(&String::from_utf8_lossy(&text)),
+            list: parse(&text),
             program: program.to_string_lossy().into_owned(),
         })
     }
@@ -92,6 +91,13 @@ impl Maps {
         mapping.name == self.program
     }
 
+    /// Where the code of this program begins and ends.
+    pub(super) fn own_code(&self) -> Option<(u64, u64)> {
+        let mut code = self.list.iter();
+        let own = code.find(|mapping| self.is_program(mapping))?;
+        Some((own.start, own.end))
+    }
+
     /// Whether all that is mapped there still is.
     pub(super) fn are_kept_by(&self, later: &Maps) -> bool {
         let still = |mapping: &Mapping| {
@@ -119,6 +125,16 @@ fn parse(text: &str) -> Vec<Mapping> {
     list.sort_by_key(|mapping| mapping.start);
     list.truncate(MAPPINGS_MAX);
     list
+}
+
+/// `/proc/self/maps`.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn read() -> io::Result<String> {
+    // A path may be any bytes.
+    let bytes = fs::read("/proc/self/maps")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Every mapping, and whether code runs from it.
@@ -161,6 +177,27 @@ mod tests {
     #[track_caller]
     fn check(rule: &str, text: &str, expected: &[Mapping]) {
         assert_eq!(parse(text), expected, "{rule}");
+    }
+
+    #[test]
+    fn our_own_code_is_what_runs_of_our_file() {
+        let text = "1000-2000 r--p 0 0:0 0 /opt/my app\n2000-3000 r-xp 0 0:0 0 /opt/my app\n4000-5000 r-xp 0 0:0 0 /l";
+        let own_code = |program: &str| {
+            let program = program.to_string();
+            let maps = Maps {
+                program,
+                ..Maps::of_text(text)
+            };
+            maps.own_code()
+        };
+        assert_eq!(
+            own_code("/opt/my app"),
+            Some((0x2000, 0x3000)),
+            "a path with a blank"
+        );
+        assert_eq!(own_code("/opt/other"), None);
+        let own = Maps::of_process().unwrap().own_code().unwrap();
+        assert!((own.0..own.1).contains(&(parse as *const () as u64)));
     }
 
     #[test]

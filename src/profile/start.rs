@@ -1,13 +1,11 @@
 //! How a profiler begins.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::armed::Armed;
-use super::bounds;
 use super::counts::Counts;
 use super::figures::Figures;
+use super::maps::Maps;
 use super::pace::Pace;
 use super::profiler::{Profiler, Shared};
 use super::registry::Registry;
@@ -79,14 +77,9 @@ pub fn start(
     Ok((profiler, vec![sample_guard, upload_guard]))
 }
 
-/// Once is enough: code stays where it is.
+/// Where it cannot be told, stacks are no deeper than one place.
 fn tell_own_code() {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if TOLD.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let program = std::fs::read_link("/proc/self/exe").unwrap_or_default();
-    if let Some((low, high)) = bounds::code_of(&bounds::read(), Path::new(&program)) {
-        stack::set_own_code(low, high);
+    if let Some((low, high)) = Maps::of_process().ok().and_then(|maps| maps.own_code()) {
+        stack::set_own_code(low as usize, high as usize);
     }
 }
