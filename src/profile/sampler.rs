@@ -295,47 +295,26 @@ impl Sampler {
         }
     }
 
-    /// CPU time of each living thread that its next sample would tell of.
-    fn to_come(&self) -> Vec<(Watched, u64)> {
-        let watched = self.registry.watched().into_iter();
-        let living = watched.filter(|thread| !thread.has_ended);
-        let to_come_ns = |thread: &Watched| {
-            let followed = self.followed.get(&thread.value);
-            let told_ns = followed.map_or(thread.cpu_from_ns, |of| of.cpu_told_ns);
-            Some(stack::thread_cpu_ns(thread.tid)?.saturating_sub(told_ns))
-        };
-        living
-            .filter_map(|thread| to_come_ns(&thread).map(|ns| (thread, ns)))
-            .collect()
+    /// CPU time of a thread up to its last sample.
+    fn told_of(&self, thread: &Watched) -> u64 {
+        let followed = self.followed.get(&thread.value);
+        followed.map_or(thread.cpu_from_ns, |followed| followed.cpu_told_ns)
     }
 
-    /// At the stop no sample comes any more: what each thread has used since its last stands by itself.
-    fn add_last(&mut self) {
-        for (thread, cpu_ns) in self.to_come() {
-            let place = Place {
-                thread: self.tally.thread(thread.value, thread.tid, &thread.name),
-                ..NOWHERE
-            };
-            let more = More {
-                cpu_ns,
-                ..More::default()
-            };
-            if cpu_ns > 0 && self.tally.add(place, more) {
-                self.told_ns += cpu_ns;
-            }
-            if let Some(followed) = self.followed.get_mut(&thread.value) {
-                followed.cpu_told_ns += cpu_ns;
-            }
-        }
-    }
-
-    /// CPU time of the process that no sample speaks for, and that no living thread will yet tell of: threads
-    /// that came and went between two surveys, and those that could not be watched.
+    /// CPU time of the process that no sample speaks for, and that no living thread will yet tell of: of threads
+    /// that came and went between two surveys, of those that could not be watched, of each since its last sample
+    /// where it has ended or the profiler has.
     fn add_rest(&mut self) {
         let Some(process_ns) = stack::process_cpu_ns() else {
             return;
         };
-        let to_come_ns: u64 = self.to_come().iter().map(|(_, ns)| ns).sum();
+        let watched = self.registry.watched();
+        let living = watched.iter().filter(|thread| !thread.has_ended);
+        let to_come = living.filter_map(|thread| {
+            let cpu_ns = stack::thread_cpu_ns(thread.tid)?;
+            Some(cpu_ns.saturating_sub(self.told_of(thread)))
+        });
+        let to_come_ns: u64 = to_come.sum();
         let used_ns = process_ns.saturating_sub(self.process_from_ns);
         let rest_ns = used_ns.saturating_sub(self.told_ns + to_come_ns);
         if rest_ns == 0 {
@@ -383,8 +362,6 @@ impl Job for Sampler {
             stack::sample_heap_every(0);
             let end_ns = self.clock.mono_ns() + UPLOAD_GRACE_NS;
             self.uploads_end_ns.store(end_ns, Ordering::Relaxed);
-            self.look(true);
-            self.add_last();
             self.registry.close();
         }
         let is_due = self.clock.mono_ns() >= self.upload_at_ns;
