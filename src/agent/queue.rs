@@ -7,6 +7,9 @@ use super::store::{Arrival, Cargo, Store};
 use crate::clock::Clock;
 use crate::worker::Handle;
 
+/// Bytes that may wait for the store. What is larger by itself never fits.
+pub(super) const BYTES_MAX: usize = 64 << 20;
+
 /// Offers what arrived; never blocks. What the full queue turns away is counted by pipeline.
 #[derive(Clone)]
 pub(super) struct Queue {

@@ -9,7 +9,7 @@ use super::api;
 use super::asking::{Agent, Inner, nanos};
 use super::listener::{self, Listener};
 use super::options::{Addresses, Options, StartError};
-use super::queue::Queue;
+use super::queue::{self, Queue};
 use super::receiver::Receiver;
 use super::scrape::Scrape;
 use super::store::{Store, StoreJob};
@@ -55,7 +55,7 @@ pub fn start(options: Options, clock: Clock) -> Result<(Agent, Guard), StartErro
     };
     let limits = Limits {
         queue_items_max: 32_768,
-        queue_bytes_max: 64 << 20,
+        queue_bytes_max: queue::BYTES_MAX,
         ..Limits::default()
     };
     let (arrivals, store_guard) =

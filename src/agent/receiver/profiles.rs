@@ -9,6 +9,7 @@ use crate::agent::decode::{
     pprof_within, profile_event,
 };
 use crate::agent::lint::{ProfileUpload, lint_profile};
+use crate::agent::queue::BYTES_MAX;
 use crate::agent::store::{Cargo, Sent, Upload};
 use crate::server::{Reply, Request};
 
@@ -30,15 +31,24 @@ impl Receiver {
         // half done behind this lock.
         let _alone = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
         let upload = read(&content_type, body, row.time_unix_us).map_err(|why| (400, why))?;
-        let taken = self.queue.offer(Cargo::Profiles {
+        let cargo = Cargo::Profiles {
             upload: Box::new(upload),
             row: Box::new(row),
-        });
+        };
+        never_fits(cargo.bytes()).map_or(Ok(()), Err)?;
+        let taken = self.queue.offer(cargo);
         match taken {
             true => Ok(Reply::text(200, "OK\n")),
             false => Err((429, "the queue to the store is full".to_string())),
         }
     }
+}
+
+/// Who is told to come again later with what is too large by itself would come for ever.
+fn never_fits(bytes: usize) -> Option<Refusal> {
+    let text =
+        || format!("takes {bytes} bytes once it is decoded, over the {BYTES_MAX} that may wait");
+    (bytes > BYTES_MAX).then(|| (413, text()))
 }
 
 /// Takes an upload apart, or says what is wrong and where.
@@ -133,6 +143,23 @@ mod tests {
         let read = read(CONTENT_TYPE, upload(EVENT, &attached), 0);
         let read = read.map(|upload| upload.profiles.len());
         assert_eq!(read, expected.map_err(String::from), "{rule}");
+    }
+
+    #[test]
+    fn what_can_never_wait_is_not_told_to_come_again() {
+        for (rule, bytes, expected) in [
+            ("nothing", 0, None),
+            ("all of the room", BYTES_MAX, None),
+            ("a byte more", BYTES_MAX + 1, Some(413)),
+        ] {
+            let status = never_fits(bytes).map(|(status, _)| status);
+            assert_eq!(status, expected, "{rule}");
+        }
+        let (_, text) = never_fits(67_108_865).unwrap();
+        assert_eq!(
+            text,
+            "takes 67108865 bytes once it is decoded, over the 67108864 that may wait"
+        );
     }
 
     #[test]

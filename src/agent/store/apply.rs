@@ -84,7 +84,7 @@ impl Cargo {
     }
 
     /// Room that it takes, not only what it uses of it.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Cargo::Traces { chunks, .. } => {
                 let ranges = chunks.ranges.capacity() * size_of::<std::ops::Range<usize>>();
